@@ -1,0 +1,99 @@
+package telemetry
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// Kind says what a layout's records are about.
+type Kind uint8
+
+// The kinds of records. The numbers are part of the format.
+const (
+	Reading     Kind = 1 // what the machine senses, decides and does
+	Health      Kind = 2 // how a component is
+	Diagnostics Kind = 3 // how the software runs: timing, queues, accounts
+	Event       Kind = 4 // something that happened, with a severity
+	Definition  Kind = 5 // a layout, published before the first record that uses it
+)
+
+// Valid reports whether k is one of the kinds.
+func (k Kind) Valid() bool { return k >= Reading && k <= Definition }
+
+// String returns the kind's name.
+func (k Kind) String() string {
+	switch k {
+	case Reading:
+		return "reading"
+	case Health:
+		return "health"
+	case Diagnostics:
+		return "diagnostics"
+	case Event:
+		return "event"
+	case Definition:
+		return "definition"
+	}
+	return "invalid"
+}
+
+// Boot names one start of a machine's control half: 48 bits of Unix milliseconds, then 80 random bits. Boots sort by
+// time as far as the machine's clock can be believed; the random bits keep two boots apart when it cannot.
+type Boot [16]byte
+
+// NewBoot makes a boot's name from the wall time and a source of randomness.
+func NewBoot(wall time.Time, random io.Reader) (Boot, error) {
+	var b Boot
+	if _, err := io.ReadFull(random, b[6:]); err != nil {
+		return b, fmt.Errorf("telemetry: name a boot: %w", err)
+	}
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(wall.UnixMilli()))
+	copy(b[:6], ms[2:])
+	return b, nil
+}
+
+// ParseBoot reads what Boot.String wrote.
+func ParseBoot(s string) (Boot, error) {
+	var b Boot
+	if n, err := hex.Decode(b[:], []byte(s)); err != nil || n != len(b) || len(s) != 2*len(b) {
+		return Boot{}, fmt.Errorf("telemetry: boot %q: %w: want 32 hexadecimal digits", s, ErrInvalid)
+	}
+	return b, nil
+}
+
+// String returns 32 hexadecimal digits.
+func (b Boot) String() string { return hex.EncodeToString(b[:]) }
+
+// Stream is what records are numbered within. Numbers start at 0 and have no gaps: a number that no record carries
+// any more was declared lost.
+type Stream struct {
+	Device string
+	Boot   Boot
+	Class  packet.Class
+}
+
+// String returns "device/boot/class".
+func (s Stream) String() string { return s.Device + "/" + s.Boot.String() + "/" + s.Class.String() }
+
+// MaxDevice bounds a device's name, in bytes.
+const MaxDevice = 64
+
+// ValidateDevice reports why a name can't name a device. It becomes an element of topics, subjects and paths, so only
+// lower-case letters, digits, '-' and '_' are allowed.
+func ValidateDevice(name string) error {
+	if name == "" || len(name) > MaxDevice {
+		return fmt.Errorf("telemetry: device name of %d bytes: %w: want 1 to %d", len(name), ErrInvalid, MaxDevice)
+	}
+	for _, c := range []byte(name) {
+		if c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return fmt.Errorf("telemetry: device name %q: %w: want a-z, 0-9, '-' and '_'", name, ErrInvalid)
+		}
+	}
+	return nil
+}
