@@ -1,0 +1,144 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// Options bound the machine. The zero value of each field means its default.
+type Options struct {
+	// Links is how many there are, most preferred first. Default 1.
+	Links int
+	// InFlightFrames and InFlightBytes bound what is sent and not yet acknowledged, over all classes. Default 256
+	// frames and 4 MiB. Urgent frames may exceed both by a quarter.
+	InFlightFrames int
+	InFlightBytes  int
+	// AckTimeout is the least time to wait for an acknowledgement before a frame is sent again. Default 2 s; the
+	// measured round trip raises it.
+	AckTimeout time.Duration
+	// BackoffBase and BackoffCap shape the waits after failures: the nth is drawn evenly from 0 to
+	// min(cap, base × 2ⁿ). Default 250 ms and 60 s.
+	BackoffBase, BackoffCap time.Duration
+	// BreakAfter is how many failures in a row open a link's breaker. Default 5.
+	BreakAfter int
+}
+
+func (o Options) withDefaults() Options {
+	def := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	dur := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&o.Links, 1)
+	def(&o.InFlightFrames, 256)
+	def(&o.InFlightBytes, 4<<20)
+	def(&o.BreakAfter, 5)
+	dur(&o.AckTimeout, 2*time.Second)
+	dur(&o.BackoffBase, 250*time.Millisecond)
+	dur(&o.BackoffCap, time.Minute)
+	return o
+}
+
+// Key names a frame in the spool.
+type Key struct {
+	Class packet.Class
+	Index uint64
+}
+
+// Frame is a frame of the spool as the machine needs it.
+type Frame struct {
+	Key
+	Boot  telemetry.Boot
+	Range ledger.Range
+	Data  []byte // kept until the frame is done; not changed
+}
+
+// Effect is something to be done.
+type Effect interface{ isEffect() }
+
+// Load asks for the committed frames of a class from the index From up: at most Frames of them, and no more after they
+// have Bytes together. Answer with Loaded.
+type Load struct {
+	Class  packet.Class
+	From   uint64
+	Frames int
+	Bytes  int
+}
+
+// Dial asks for a connection over a link. Answer with Up or Down.
+type Dial struct{ Link int }
+
+// HangUp asks to cut a link's connection, which is not waited for: the link counts as down from here on, and nothing
+// is to be reported for its old connection.
+type HangUp struct{ Link int }
+
+// Transmit asks to hand a frame to a link. Answer with Sent. There is at most one Transmit per link at a time.
+type Transmit struct {
+	Link int
+	Key  Key
+	Data []byte
+}
+
+// Done says that a frame need not be kept any more: the ground has it.
+type Done struct{ Frame Frame }
+
+// Dead says that the ground refused a frame for good. It is to be kept with the dead letters and declared lost.
+type Dead struct {
+	Frame  Frame
+	Reason link.Refuse
+}
+
+// Wanted says that the ground asks for layouts.
+type Wanted struct{ Layouts []telemetry.LayoutID }
+
+func (Load) isEffect()     {}
+func (Dial) isEffect()     {}
+func (HangUp) isEffect()   {}
+func (Transmit) isEffect() {}
+func (Done) isEffect()     {}
+func (Dead) isEffect()     {}
+func (Wanted) isEffect()   {}
+
+// LinkState is what a link is doing.
+type LinkState uint8
+
+// The states of a link.
+const (
+	Waiting LinkState = iota // for its time to be dialled, or for a more preferred link to fail
+	Dialling
+	Connected
+)
+
+// String returns the state in a word.
+func (s LinkState) String() string {
+	switch s {
+	case Waiting:
+		return "waiting"
+	case Dialling:
+		return "dialling"
+	case Connected:
+		return "connected"
+	}
+	return "invalid"
+}
+
+// LinkStatus is how a link is doing, for health.
+type LinkStatus struct {
+	State     LinkState
+	Open      bool // the breaker: failing, and probed with one frame at a time
+	Failures  int  // in a row
+	LastError string
+	RTT       time.Duration // smoothed time from Transmit to acknowledgement; 0 until measured
+	Sent      uint64        // frames handed over, repeats included
+	SentBytes uint64
+	Repeats   uint64 // frames that were sent before
+}

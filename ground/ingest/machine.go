@@ -1,0 +1,305 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/frame"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
+)
+
+// Options bound what peers can make the machine hold. The zero value of each field means its default.
+type Options struct {
+	Devices int // default 10,000
+	// Boots is per device. Default 4,096; beyond it the boot that was heard of least recently is forgotten, and a frame
+	// of it would be stored again.
+	Boots int
+	// Holes is how many separate ranges the marks of one stream may have. Default 4,096; a frame that would make one
+	// more is dropped, to come again when the holes are filled.
+	Holes int
+}
+
+func (o Options) withDefaults() Options {
+	for _, f := range []struct {
+		v *int
+		d int
+	}{{&o.Devices, 10_000}, {&o.Boots, 4096}, {&o.Holes, 4096}} {
+		if *f.v <= 0 {
+			*f.v = f.d
+		}
+	}
+	return o
+}
+
+// Effect is something to be done.
+type Effect interface{ isEffect() }
+
+// Store asks to append a frame to the frame log. Answer with Stored once it is durable, or Failed. Frames are
+// answered in any order.
+type Store struct {
+	Header frame.Header
+	Data   []byte // the frame, as it was given to Frame
+}
+
+// Reply asks to send a message to a device.
+type Reply struct {
+	Device  string
+	Message link.Message
+}
+
+func (Store) isEffect() {}
+func (Reply) isEffect() {}
+
+// Counters tell what became of what arrived, in frames.
+type Counters struct {
+	Stored     uint64
+	Duplicates uint64 // known already, or on their way to the disk
+	Damaged    uint64 // checksum mismatch, or not a frame; dropped, to come again
+	Refused    uint64 // for good
+	Shed       uint64 // beyond a limit now; dropped, to come again
+}
+
+// Machine is the state. It is for one goroutine.
+type Machine struct {
+	o        Options
+	devices  map[string]*device
+	effects  []Effect
+	counters Counters
+	tick     uint64 // counts events, to know which boot was heard of least recently
+}
+
+type device struct {
+	streams    map[telemetry.Stream]*marks
+	heard      map[telemetry.Boot]uint64
+	duplicates uint64
+}
+
+// marks is what is known of one stream.
+type marks struct {
+	known   ledger.Set // committed: data or declared lost
+	data    ledger.Set
+	lost    [ledger.Reasons]ledger.Set
+	pending ledger.Set // on its way to the disk
+}
+
+// New returns a machine that knows of nothing.
+func New(o Options) *Machine {
+	return &Machine{o: o.withDefaults(), devices: make(map[string]*device)}
+}
+
+// Effects returns what is to be done since it was last called, in order.
+func (m *Machine) Effects() []Effect {
+	e := m.effects
+	m.effects = nil
+	return e
+}
+
+// Counters returns what became of what arrived.
+func (m *Machine) Counters() Counters { return m.counters }
+
+// Frame takes a frame that arrived from a device, as the link knows the device. data is kept until it is answered.
+func (m *Machine) Frame(from string, data []byte) {
+	m.tick++
+	h, err := frame.Peek(data)
+	switch {
+	case errors.Is(err, frame.ErrVersion):
+		// The header of a later version cannot be trusted to name a range: nothing can be refused by number, and the
+		// machine keeps the frame until the ground is brought up to date.
+		m.counters.Shed++
+		return
+	case err != nil:
+		m.counters.Damaged++
+		return
+	case h.Stream.Device != from:
+		m.refuse(from, h, link.CodeDevice, fmt.Sprintf("frame of %q came over the link of %q", h.Stream.Device, from))
+		return
+	}
+	d := m.device(from)
+	if d == nil {
+		m.counters.Shed++
+		return
+	}
+	s := d.stream(h.Stream)
+	d.heard[h.Stream.Boot] = m.tick
+	d.forget(m.o.Boots)
+	r := ledger.Range{First: h.First, Count: h.Count}
+	lost := h.Mode == frame.Lost
+	switch {
+	case s.pending.Covered(r) > 0:
+		m.again(d)
+	case s.data.Contains(r), lost && s.known.Contains(r):
+		m.again(d)
+		m.acknowledge(h.Stream, s)
+	case !lost && s.data.Covered(r) > 0:
+		m.refuse(from, h, link.CodeConflict, fmt.Sprintf("records %d to %d overlap others of the same stream", r.First, r.End()-1))
+	case s.known.Len()+s.pending.Len() >= m.o.Holes && s.known.Covered(ledger.Range{First: r.First, Count: 1}) == 0 && r.First > s.known.Prefix():
+		m.counters.Shed++
+	default:
+		s.pending.Add(r)
+		m.effects = append(m.effects, Store{Header: h, Data: data})
+	}
+}
+
+// Stored says that frames are durable. Their streams are acknowledged, each once.
+func (m *Machine) Stored(headers ...frame.Header) {
+	touched := make(map[telemetry.Stream]*marks, 1)
+	var order []telemetry.Stream
+	for _, h := range headers {
+		d := m.devices[h.Stream.Device]
+		if d == nil {
+			continue
+		}
+		s := d.stream(h.Stream)
+		s.pending.Remove(ledger.Range{First: h.First, Count: h.Count})
+		s.commit(h)
+		m.counters.Stored++
+		if touched[h.Stream] == nil {
+			touched[h.Stream] = s
+			order = append(order, h.Stream)
+		}
+	}
+	for _, stream := range order {
+		m.acknowledge(stream, touched[stream])
+	}
+}
+
+// Failed says that frames could not be stored. They are forgotten, and come again.
+func (m *Machine) Failed(headers ...frame.Header) {
+	for _, h := range headers {
+		if d := m.devices[h.Stream.Device]; d != nil {
+			d.stream(h.Stream).pending.Remove(ledger.Range{First: h.First, Count: h.Count})
+		}
+	}
+}
+
+// Replayed takes the header of a frame that is in the log already: the marks catch up with what was stored after the
+// checkpoint they were restored from.
+func (m *Machine) Replayed(h frame.Header) {
+	m.tick++
+	d := m.devices[h.Stream.Device]
+	if d == nil {
+		d = newDevice()
+		m.devices[h.Stream.Device] = d
+	}
+	d.heard[h.Stream.Boot] = m.tick
+	d.stream(h.Stream).commit(h)
+}
+
+// Missing says that frames of a device use layouts which are not known: they are asked for.
+func (m *Machine) Missing(device string, ids []telemetry.LayoutID) {
+	m.effects = append(m.effects, Reply{Device: device, Message: link.Want{Layouts: ids}})
+}
+
+func (m *Machine) again(d *device) {
+	d.duplicates++
+	m.counters.Duplicates++
+}
+
+func (m *Machine) refuse(from string, h frame.Header, code link.Code, text string) {
+	m.counters.Refused++
+	m.effects = append(m.effects, Reply{Device: from, Message: link.Refuse{
+		Boot: h.Stream.Boot, Class: h.Stream.Class, First: h.First, Count: h.Count, Code: code, Text: text}})
+}
+
+func (m *Machine) acknowledge(stream telemetry.Stream, s *marks) {
+	a := link.Ack{Boot: stream.Boot, Class: stream.Class, Prefix: s.known.Prefix()}
+	for r := range s.known.Ranges() {
+		if r.First >= a.Prefix && len(a.Ranges) < link.MaxRanges && r.First > 0 {
+			a.Ranges = append(a.Ranges, r)
+		}
+	}
+	m.effects = append(m.effects, Reply{Device: stream.Device, Message: a})
+}
+
+func (m *Machine) device(name string) *device {
+	d := m.devices[name]
+	if d == nil && len(m.devices) < m.o.Devices {
+		d = newDevice()
+		m.devices[name] = d
+	}
+	return d
+}
+
+func newDevice() *device {
+	return &device{streams: make(map[telemetry.Stream]*marks), heard: make(map[telemetry.Boot]uint64)}
+}
+
+func (d *device) stream(s telemetry.Stream) *marks {
+	k := d.streams[s]
+	if k == nil {
+		k = &marks{}
+		d.streams[s] = k
+	}
+	return k
+}
+
+// forget drops the boots that were heard of least recently until at most most are left.
+func (d *device) forget(most int) {
+	for len(d.heard) > most {
+		var oldest telemetry.Boot
+		at := ^uint64(0)
+		for b, t := range d.heard {
+			if t < at {
+				oldest, at = b, t
+			}
+		}
+		delete(d.heard, oldest)
+		for s := range d.streams {
+			if s.Boot == oldest {
+				delete(d.streams, s)
+			}
+		}
+	}
+}
+
+// commit marks what a stored frame brings.
+func (s *marks) commit(h frame.Header) {
+	r := ledger.Range{First: h.First, Count: h.Count}
+	if h.Mode == frame.Lost {
+		for gap := range s.known.Missing(r) {
+			s.lost[h.Reason].Add(gap)
+		}
+		s.known.Add(r)
+		return
+	}
+	if s.known.Covered(r) > 0 { // declared lost, and found after all
+		for i := range s.lost {
+			s.lost[i].Remove(r)
+		}
+	}
+	s.known.Add(r)
+	s.data.Add(r)
+}
+
+// Account returns what is known of a device's records: numbered is the highest number heard of plus one, per stream;
+// waiting is what has not arrived.
+func (m *Machine) Account(name string) (a ledger.Account, duplicates uint64) {
+	d := m.devices[name]
+	if d == nil {
+		return a, 0
+	}
+	for _, s := range d.streams {
+		a.Add(s.account())
+	}
+	return a, d.duplicates
+}
+
+func (s *marks) account() ledger.Account {
+	a := ledger.Account{Numbered: s.known.End(), Delivered: s.data.Count()}
+	for i := range s.lost {
+		a.LostBy[i] = s.lost[i].Count()
+	}
+	a.Waiting = a.Numbered - a.Delivered - a.Lost()
+	return a
+}
+
+// Devices returns the names of the devices that were heard of, in no order.
+func (m *Machine) Devices() []string {
+	names := make([]string, 0, len(m.devices))
+	for n := range m.devices {
+		names = append(names, n)
+	}
+	return names
+}
