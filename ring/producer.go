@@ -156,3 +156,14 @@ func (p *Producer) advance(n uint64) {
 	p.head += n
 	p.s.head().Store(p.head)
 }
+
+// Room reports whether a packet of n bytes would be taken now. Only this producer can make the answer worse, except
+// for the ceiling, which all producers of a class share.
+func (p *Producer) Room(class packet.Class, n int) bool {
+	lost := p.s.dropped(class).Load()
+	need := slotSize(n)
+	if lost > 0 {
+		need += slotSize(lostSize)
+	}
+	return p.room(need) && p.r.Next(class)+lost < p.r.Ceiling(class)
+}

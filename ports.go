@@ -1,0 +1,183 @@
+package fulmar
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// An Output is a port that a task writes, as the machine sees it. Only Out implements it.
+type Output interface {
+	// Bind gives the port its layout under its component's name. It is called once, before anything runs.
+	Bind(component string) (*Layout, error)
+	// Port returns "component/port" once bound.
+	Port() string
+	// flush publishes what the step set and hands it to the readers.
+	flush(s *Step)
+}
+
+// An Input is a port that a task reads, as the machine sees it. Only In implements it.
+type Input interface {
+	// Source returns the output it reads, as "component/port".
+	Source() string
+	// Connect attaches it to that output. Called once, before anything runs, after the output is bound.
+	Connect(Output) error
+	latch()
+}
+
+// Out is an output port: the latest value of type T, handed to the tasks that read it and published as a record. T is a
+// struct whose exported fields are numbers, bools, strings or arrays of numbers or bools, or it is one of those itself.
+//
+// A field's name in telemetry is its Go name in snake_case, or what its tag says: `fulmar:"name"`. `unit:"m/s"` gives its
+// UCUM unit. `fulmar:"-"` leaves a field out of telemetry. The zero Out is ready for As.
+type Out[T any] struct {
+	name   string
+	class  Class
+	layout *Layout
+	plan   plan
+	value  T
+	dirty  bool
+	w      packet.Writer
+	cell   cell[T]
+}
+
+// As names the port and gives its records a class, by default Normal.
+func (o *Out[T]) As(name string, class ...Class) Output {
+	o.name, o.class = name, Normal
+	if len(class) > 0 {
+		o.class = class[0]
+	}
+	return o
+}
+
+// Set sets the port's value. It leaves when the step ends; of several Sets in one step only the last is seen.
+func (o *Out[T]) Set(v T) { o.value, o.dirty = v, true }
+
+// Bind implements Output.
+func (o *Out[T]) Bind(component string) (*Layout, error) {
+	if o.layout != nil {
+		return nil, fmt.Errorf("fulmar: component %q: %w: port %q belongs to two tasks", component, ErrSpec, o.name)
+	}
+	if !o.class.Valid() {
+		return nil, fmt.Errorf("fulmar: component %q: %w: port %q has class %d", component, ErrSpec, o.name, o.class)
+	}
+	p, fields, err := newPlan(&o.value)
+	if err != nil {
+		return nil, fmt.Errorf("fulmar: component %q: port %q: %w", component, o.name, err)
+	}
+	l := &Layout{Name: component + "/" + o.name, Kind: telemetry.Reading, Fields: fields}
+	if err := l.Validate(); err != nil {
+		return nil, fmt.Errorf("fulmar: component %q: port %q: %w", component, o.name, err)
+	}
+	o.layout, o.plan = l, p
+	o.cell.init()
+	return l, nil
+}
+
+// Port implements Output.
+func (o *Out[T]) Port() string {
+	if o.layout == nil {
+		return o.name
+	}
+	return o.layout.Name
+}
+
+func (o *Out[T]) flush(s *Step) {
+	if !o.dirty {
+		return
+	}
+	o.dirty = false
+	o.cell.write(o.value)
+	o.w.Reset(nil, packet.Header{Layout: uint64(o.layout.ID()), Mono: int64(s.Now), Wall: wallNS(s), Class: o.class})
+	o.plan.encode(&o.w)
+	s.task.publish(s, o.layout, &o.w)
+}
+
+// In is an input port: the value that another task's output had when this task's step began. The zero In is ready for
+// From.
+type In[T any] struct {
+	source  string
+	from    *cell[T]
+	value   T
+	version uint64
+}
+
+// From names the output that is read, as "component/port".
+func (i *In[T]) From(source string) Input {
+	i.source = source
+	return i
+}
+
+// Get returns the value, which is the zero value as long as Version is 0.
+func (i *In[T]) Get() T { return i.value }
+
+// Version counts how often the output had been set: 0 means never, the same number twice that nothing new came between.
+func (i *In[T]) Version() uint64 { return i.version }
+
+// Source implements Input.
+func (i *In[T]) Source() string { return i.source }
+
+// Connect implements Input.
+func (i *In[T]) Connect(o Output) error {
+	out, ok := o.(*Out[T])
+	if !ok {
+		var want T
+		return fmt.Errorf("fulmar: %w: input from %q wants %T, the output is %T", ErrSpec, i.source, want, o)
+	}
+	if i.from != nil {
+		return fmt.Errorf("fulmar: %w: the input from %q belongs to two tasks", ErrSpec, i.source)
+	}
+	i.from = &out.cell
+	out.cell.addReader()
+	return nil
+}
+
+func (i *In[T]) latch() { i.value, i.version = i.from.read() }
+
+// cell is the latest value of one writer for any number of readers, none of which waits for another: with as many slots
+// as readers and two more, the writer always finds one that is neither the latest nor being read.
+type cell[T any] struct {
+	slots  []slot[T]
+	latest atomic.Int32
+}
+
+type slot[T any] struct {
+	readers atomic.Int32
+	version uint64
+	value   T
+}
+
+func (c *cell[T]) init()      { c.slots = make([]slot[T], 2) }
+func (c *cell[T]) addReader() { c.slots = make([]slot[T], len(c.slots)+1) }
+
+func (c *cell[T]) write(v T) {
+	latest := c.latest.Load()
+	for i := range c.slots {
+		s := &c.slots[i]
+		if int32(i) == latest || s.readers.Load() != 0 {
+			continue
+		}
+		// A reader that counts itself in from here on finds that this slot is not the latest, and leaves without
+		// looking; or it is by then, and complete.
+		s.value, s.version = v, c.slots[latest].version+1
+		c.latest.Store(int32(i))
+		return
+	}
+	panic("fulmar: a port has more readers than were connected")
+}
+
+func (c *cell[T]) read() (T, uint64) {
+	for {
+		i := c.latest.Load()
+		s := &c.slots[i]
+		s.readers.Add(1)
+		if c.latest.Load() == i {
+			v, n := s.value, s.version
+			s.readers.Add(-1)
+			return v, n
+		}
+		s.readers.Add(-1)
+	}
+}
