@@ -1,0 +1,268 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fulmar-io/fulmar/courier/delivery"
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/seglog"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/frame"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// class is one log and what is known of it.
+type class struct {
+	class  packet.Class
+	device string
+	log    *seglog.Log
+	state  State
+	// load is where to read next, and what came before it there.
+	load   position
+	loaded []*entry // read and not yet passed by the cursor, in order
+	// declare are gaps that were found while reading, to be appended when there is a chance to.
+	declare []gap
+	buf     []byte
+	saved   uint64 // the cursor's index when it was last persisted
+}
+
+type position struct {
+	index uint64
+	boot  telemetry.Boot
+	seq   uint64 // that comes next in boot
+}
+
+type gap struct {
+	boot telemetry.Boot
+	rng  ledger.Range
+}
+
+// entry is what was read at one index: a frame, and before it perhaps numbers that nobody holds any more.
+type entry struct {
+	index   uint64
+	after   position
+	count   uint64 // records of a frame that has any
+	missing uint64 // numbers before it that were damaged
+	outcome outcome
+}
+
+type outcome uint8
+
+const (
+	waiting outcome = iota
+	delivered
+	refused
+	nothing // no frame: a mark, or damage
+)
+
+func openClass(disk env.Disk, dir, device string, pc packet.Class, o Options) (*class, error) {
+	c := &class{class: pc, device: device, state: State{Clean: true}}
+	log, report, err := seglog.Open(disk, dir+"/"+pc.String(), seglog.Options{
+		SegmentBytes: o.SegmentBytes,
+		MaxRecord:    frame.MaxSize + 1,
+		MinFree:      o.MinFree / 2, // the other half is for declaring what yields
+		Checkpoint:   func() []byte { return c.state.append(nil) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.log = log
+	if err := c.restore(report); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return c, nil
+}
+
+// restore rebuilds the state: from the newest checkpoint, what was appended after it, and the cursor that is furthest.
+func (c *class) restore(r seglog.Report) error {
+	if len(r.Checkpoint) > 0 {
+		if err := c.state.parse(r.Checkpoint); err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	for i := r.CheckpointIndex; i < c.log.Next(); i++ {
+		record, err := c.log.ReadAt(i, c.buf)
+		if errors.Is(err, seglog.ErrDamaged) {
+			continue // found again, and declared, when it is loaded
+		}
+		if err != nil {
+			return err
+		}
+		c.buf = record
+		if err := c.state.apply(record); err != nil {
+			return fmt.Errorf("index %d: %w", i, err)
+		}
+	}
+	var saved cursor
+	if len(r.Meta) > 0 && saved.parse(r.Meta) == nil && saved.index > c.state.cursor.index {
+		c.state.cursor = saved
+	}
+	if first := c.log.First(); c.state.cursor.index < first {
+		c.state.cursor.index = first
+	}
+	k := &c.state.cursor
+	c.saved = k.index
+	c.load = position{index: k.index, boot: k.boot, seq: k.seq}
+	return nil
+}
+
+func (c *class) append(record []byte) error {
+	if _, err := c.log.Append(record); err != nil {
+		if errors.Is(err, seglog.ErrDiskFull) || errors.Is(err, seglog.ErrUnsynced) {
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		}
+		return fmt.Errorf("spool: %s: %w", c.class, err)
+	}
+	return c.state.apply(record)
+}
+
+func (c *class) appendFrame(f []byte) error {
+	c.buf = append(append(c.buf[:0], kindFrame), f...)
+	return c.append(c.buf)
+}
+
+// appendDeclarations appends what reading has found damaged.
+func (c *class) appendDeclarations() error {
+	for len(c.declare) > 0 {
+		g := c.declare[0]
+		if err := c.appendFrame(c.lostFrame(g.boot, g.rng, ledger.Corrupted)); err != nil {
+			return err
+		}
+		c.declare = c.declare[1:]
+	}
+	return nil
+}
+
+func (c *class) lostFrame(boot telemetry.Boot, r ledger.Range, why ledger.Reason) []byte {
+	return frame.AppendLost(nil, telemetry.Stream{Device: c.device, Boot: boot, Class: c.class}, r.First, r.Count, why)
+}
+
+// read is Spool.Load.
+func (c *class) read(most, bytes int) (frames []delivery.Frame, next uint64) {
+	for len(frames) < most && bytes > 0 && c.load.index < c.log.Durable() {
+		e := &entry{index: c.load.index}
+		record, err := c.log.ReadAt(c.load.index, nil)
+		if errors.Is(err, seglog.ErrDamaged) {
+			record = nil
+		} else if err != nil {
+			break // the disk does not answer: again later
+		}
+		c.load.index++
+		if f, ok := c.take(e, record); ok {
+			frames = append(frames, f)
+			bytes -= len(f.Data)
+		} else {
+			e.outcome = nothing
+		}
+		e.after = c.load
+		c.loaded = append(c.loaded, e)
+	}
+	c.advance()
+	return frames, c.load.index
+}
+
+// take looks at a record that was read and keeps the load position, and what is missing before it, up to date.
+func (c *class) take(e *entry, record []byte) (delivery.Frame, bool) {
+	if len(record) == 0 {
+		return delivery.Frame{}, false
+	}
+	switch record[0] {
+	case kindBegin:
+		if before, end, ok := beforeBegin(record); ok {
+			e.missing = c.expect(before, end)
+			c.load.boot, c.load.seq = telemetry.Boot(record[1:17]), 0
+		}
+	case kindFrame:
+		h, err := frame.Peek(record[1:])
+		if err != nil {
+			return delivery.Frame{}, false // its numbers are missed by the frame after it
+		}
+		r := ledger.Range{First: h.First, Count: h.Count}
+		if h.Stream.Boot == c.load.boot && h.First >= c.load.seq {
+			e.missing = c.expect(h.Stream.Boot, h.First)
+			c.load.seq = r.End()
+		}
+		if h.Mode != frame.Lost {
+			e.count = h.Count
+		}
+		return delivery.Frame{Key: delivery.Key{Class: c.class, Index: e.index}, Boot: h.Stream.Boot, Range: r, Data: record[1:]}, true
+	}
+	return delivery.Frame{}, false
+}
+
+// expect says that the next number of a boot should be seq. If it is not, what lies between was damaged.
+func (c *class) expect(boot telemetry.Boot, seq uint64) (missing uint64) {
+	if boot != c.load.boot || seq <= c.load.seq {
+		return 0
+	}
+	g := gap{boot: boot, rng: ledger.Range{First: c.load.seq, Count: seq - c.load.seq}}
+	c.declare = append(c.declare, g)
+	return g.rng.Count
+}
+
+func (c *class) done(index uint64, wasRefused bool) {
+	for _, e := range c.loaded {
+		if e.index == index && e.outcome == waiting {
+			e.outcome = delivered
+			if wasRefused {
+				e.outcome = refused
+			}
+			break
+		}
+	}
+	c.advance()
+}
+
+// advance moves the cursor over what is done with.
+func (c *class) advance() {
+	n := 0
+	for _, e := range c.loaded {
+		if e.outcome == waiting {
+			break
+		}
+		e.countInto(&c.state.cursor)
+		n++
+	}
+	clear(c.loaded[:n])
+	c.loaded = c.loaded[n:]
+}
+
+// countInto is what passing an entry adds to the cursor's account.
+func (e *entry) countInto(k *cursor) {
+	switch e.outcome {
+	case delivered:
+		k.delivered += e.count
+	case refused:
+		k.lost[ledger.Refused] += e.count
+	}
+	k.lost[ledger.Corrupted] += e.missing
+	k.index, k.boot, k.seq = e.after.index, e.after.boot, e.after.seq
+}
+
+func (c *class) account() ledger.Account {
+	k := c.state.cursor
+	for _, e := range c.loaded {
+		e.countInto(&k)
+	}
+	a := ledger.Account{Numbered: c.state.appended.numbered, Delivered: k.delivered}
+	for i := range a.LostBy {
+		a.LostBy[i] = c.state.appended.lost[i] + k.lost[i]
+	}
+	a.Waiting = a.Numbered - a.Delivered - a.Lost()
+	return a
+}
+
+// save persists the cursor and lets go of what is before it.
+func (c *class) save() error {
+	k := &c.state.cursor
+	if k.index == c.saved {
+		return nil
+	}
+	if err := c.log.TrimFront(k.index, k.append(nil)); err != nil {
+		return fmt.Errorf("spool: %s: %w", c.class, err)
+	}
+	c.saved = k.index
+	return nil
+}

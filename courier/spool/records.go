@@ -1,0 +1,92 @@
+package spool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/frame"
+)
+
+// The kinds of records in a class's log; the first byte of each.
+const (
+	kindFrame   = 'F' // a frame
+	kindBegin   = 'B' // a boot begins: boot, ceiling, then the boot before and where that ended
+	kindCeiling = 'C' // numbers are reserved below it
+	kindEnd     = 'E' // the boot has ended
+	kindDiscard = 'D' // the cursor has moved over what yielded
+)
+
+var errRecord = errors.New("spool: record without meaning")
+
+func beginRecord(boot telemetry.Boot, ceiling uint64, before telemetry.Boot, beforeEnd uint64) []byte {
+	b := append([]byte{kindBegin}, boot[:]...)
+	b = binary.LittleEndian.AppendUint64(b, ceiling)
+	b = append(b, before[:]...)
+	return binary.LittleEndian.AppendUint64(b, beforeEnd)
+}
+
+// beforeBegin returns what a begin record says of the boot before.
+func beforeBegin(record []byte) (before telemetry.Boot, end uint64, ok bool) {
+	if len(record) != 49 {
+		return before, 0, false
+	}
+	return telemetry.Boot(record[25:41]), binary.LittleEndian.Uint64(record[41:]), true
+}
+
+func ceilingRecord(ceiling uint64) []byte {
+	return binary.LittleEndian.AppendUint64([]byte{kindCeiling}, ceiling)
+}
+
+// apply takes a record of the log into the state, as when it was appended.
+func (s *State) apply(record []byte) error {
+	if len(record) == 0 {
+		return errRecord
+	}
+	body := record[1:]
+	switch record[0] {
+	case kindFrame:
+		h, err := frame.Peek(body)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errRecord, err)
+		}
+		s.applyFrame(&h)
+	case kindBegin:
+		if len(body) != 48 {
+			return errRecord
+		}
+		s.Boot, s.Next, s.Ceiling, s.Clean = telemetry.Boot(body[:16]), 0, binary.LittleEndian.Uint64(body[16:]), false
+	case kindCeiling:
+		if len(body) != 8 {
+			return errRecord
+		}
+		s.Ceiling = max(s.Ceiling, binary.LittleEndian.Uint64(body))
+	case kindEnd:
+		s.Clean, s.Ceiling = true, s.Next
+	case kindDiscard:
+		var c cursor
+		if err := c.parse(body); err != nil {
+			return fmt.Errorf("%w: %w", errRecord, err)
+		}
+		if c.index > s.cursor.index {
+			s.cursor = c
+		}
+	default:
+		return errRecord
+	}
+	return nil
+}
+
+// applyFrame counts a frame that goes on where the boot was. One that goes back declares what was counted already, or
+// will be when the cursor passes it.
+func (s *State) applyFrame(h *frame.Header) {
+	if h.Stream.Boot != s.Boot || h.First != s.Next {
+		return
+	}
+	s.Next = h.Next()
+	s.appended.numbered += h.Count
+	if h.Mode == frame.Lost {
+		s.appended.lost[h.Reason] += h.Count
+	}
+}

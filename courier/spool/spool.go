@@ -1,0 +1,168 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fulmar-io/fulmar/courier/delivery"
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// Options bound a spool. The zero value of each field means its default.
+type Options struct {
+	MaxBytes     int64 // of all classes together. Default 1 GiB
+	SegmentBytes int64 // of a log. Default 4 MiB; what yields at a time
+	MinFree      int64 // bytes that are left on the disk for others. Default 64 MiB
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = 1 << 30
+	}
+	if o.SegmentBytes <= 0 {
+		o.SegmentBytes = 4 << 20
+	}
+	o.SegmentBytes = max(min(o.SegmentBytes, o.MaxBytes/8), 64<<10)
+	if o.MinFree <= 0 {
+		o.MinFree = 64 << 20
+	}
+	return o
+}
+
+// ErrFull is wrapped by the errors of Append when the disk, or the quota after everything that may yield has, takes no
+// more. What was to be appended is the caller's to keep.
+var ErrFull = errors.New("spool: full")
+
+// Spool is the three logs. See the package's comment for what may be called when.
+type Spool struct {
+	o       Options
+	disk    env.Disk
+	device  string
+	classes [packet.Classes]*class
+}
+
+// Open opens the spool in a folder of a disk, which is made if it does not exist. It fails only if the disk does not
+// let it read or write there, or what is there was written by a later version.
+func Open(disk env.Disk, dir, device string, o Options) (*Spool, error) {
+	s := &Spool{o: o.withDefaults(), disk: disk, device: device}
+	for i := range s.classes {
+		c, err := openClass(disk, dir, device, packet.ClassAt(i), s.o)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("spool: open %s: %w", packet.ClassAt(i), err), s.Close())
+		}
+		s.classes[i] = c
+	}
+	return s, nil
+}
+
+// Close closes the files. What was appended and not synced is left to the operating system.
+func (s *Spool) Close() error {
+	var err error
+	for _, c := range s.classes {
+		if c != nil {
+			err = errors.Join(err, c.log.Close())
+		}
+	}
+	return err
+}
+
+// State returns what a class's log says.
+func (s *Spool) State(c packet.Class) State { return s.classes[c.Index()].state }
+
+// Bytes returns the size of the logs on disk, and the quota.
+func (s *Spool) Bytes() (used, quota int64) {
+	for _, c := range s.classes {
+		used += c.log.Bytes()
+	}
+	return used, s.o.MaxBytes
+}
+
+// Begin begins a boot: its streams start at 0 and its numbers are reserved below the ceilings. The boot before must have
+// been brought to its end: whatever was numbered in it is appended or declared.
+func (s *Spool) Begin(boot telemetry.Boot, ceilings [packet.Classes]uint64) error {
+	for i, c := range s.classes {
+		if err := c.append(beginRecord(boot, ceilings[i], c.state.Boot, c.state.Next)); err != nil {
+			return err
+		}
+	}
+	return s.Sync()
+}
+
+// End says that the boot has ended and that all its numbers are appended. It is durable on return.
+func (s *Spool) End() error {
+	for _, c := range s.classes {
+		if err := c.append([]byte{kindEnd}); err != nil {
+			return err
+		}
+	}
+	return errors.Join(s.Sync(), s.Save())
+}
+
+// Reserve raises the ceiling of a class. It is durable after the next Sync.
+func (s *Spool) Reserve(c packet.Class, ceiling uint64) error {
+	return s.classes[c.Index()].append(ceilingRecord(ceiling))
+}
+
+// Append appends frames of a class, in order. It makes room first, by letting the oldest of the least urgent class
+// that has any yield; what yielded is declared and durable before it is removed. After an error that wraps ErrFull none
+// or some of the frames are appended: State tells.
+func (s *Spool) Append(c packet.Class, frames ...[]byte) (Yielded, error) {
+	size := int64(0)
+	for _, f := range frames {
+		size += int64(len(f)) + 64
+	}
+	yielded, err := s.makeRoom(c, size)
+	if err != nil {
+		return yielded, err
+	}
+	k := s.classes[c.Index()]
+	for _, f := range frames {
+		if err := k.appendFrame(f); err != nil {
+			return yielded, err
+		}
+	}
+	return yielded, nil
+}
+
+// Sync makes what was appended durable.
+func (s *Spool) Sync() error {
+	var err error
+	for _, c := range s.classes {
+		if c.log.Durable() < c.log.Next() {
+			err = errors.Join(err, c.log.Sync())
+		}
+	}
+	return err
+}
+
+// Committed returns the index below which everything of a class is durable.
+func (s *Spool) Committed(c packet.Class) uint64 { return s.classes[c.Index()].log.Durable() }
+
+// Cursor returns the index from which frames of a class are to be loaded first.
+func (s *Spool) Cursor(c packet.Class) uint64 { return s.classes[c.Index()].state.cursor.index }
+
+// Load reads frames of a class from where the last Load ended: at most max frames, and no more after they have bytes
+// together, and only what is durable. It returns the index to go on from. Damage is passed over and will be declared.
+func (s *Spool) Load(c packet.Class, most, bytes int) ([]delivery.Frame, uint64) {
+	return s.classes[c.Index()].read(most, bytes)
+}
+
+// Done says that a loaded frame has come to its end: the ground has it, or has refused it for good.
+func (s *Spool) Done(key delivery.Key, refused bool) {
+	s.classes[key.Class.Index()].done(key.Index, refused)
+}
+
+// Save persists the cursors and removes what is before them.
+func (s *Spool) Save() error {
+	var err error
+	for _, c := range s.classes {
+		err = errors.Join(err, c.save())
+	}
+	return err
+}
+
+// Account returns the ledger of a class, over all boots that this spool has seen.
+func (s *Spool) Account(c packet.Class) ledger.Account { return s.classes[c.Index()].account() }

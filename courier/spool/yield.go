@@ -1,0 +1,194 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fulmar-io/fulmar/seglog"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/frame"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// Yielded tells, per class, the index below which frames are gone; 0 where none went.
+type Yielded [packet.Classes]uint64
+
+// makeRoom lets the oldest of bulk, then of normal, then of what is urgent yield, until size more bytes fit the quota
+// and leave MinFree on the disk. A class never makes room by taking from a more urgent one.
+func (s *Spool) makeRoom(c packet.Class, size int64) (Yielded, error) {
+	var gone Yielded
+	for !s.fits(size) {
+		done := false
+		for i := packet.Classes - 1; i >= c.Index() && !done; i-- {
+			upTo, err := s.classes[i].yield()
+			if err != nil {
+				return gone, err
+			}
+			if upTo > 0 {
+				gone[i], done = upTo, true
+			}
+		}
+		if !done {
+			return gone, fmt.Errorf("%w: %s may not displace more urgent records", ErrFull, c)
+		}
+	}
+	return gone, nil
+}
+
+func (s *Spool) fits(size int64) bool {
+	used, quota := s.Bytes()
+	if used+size > quota {
+		return false
+	}
+	free, err := s.disk.Free()
+	return err != nil || int64(free)-size >= s.o.MinFree // a disk that cannot tell is found full by writing
+}
+
+// yield lets go of the oldest segment of a class and returns the index up to which it did, or 0 if there is only the
+// segment that is being written. What was waiting in it is declared lost; the declaration is durable before anything
+// is removed.
+func (c *class) yield() (uint64, error) {
+	end, ok := c.log.OldestSealed()
+	if !ok {
+		return 0, nil
+	}
+	if c.state.cursor.index < end {
+		lost, moved, err := c.discard(end)
+		if err != nil {
+			return 0, err
+		}
+		for _, f := range lost {
+			if err := c.appendFrame(f); err != nil {
+				return 0, err
+			}
+		}
+		if err := c.append(append([]byte{kindDiscard}, moved.append(nil)...)); err != nil {
+			return 0, err
+		}
+		if err := c.log.Sync(); err != nil {
+			return 0, fmt.Errorf("spool: %s: %w", c.class, err)
+		}
+		c.pass(end)
+	}
+	return end, c.save()
+}
+
+// pass forgets what was read before end.
+func (c *class) pass(end uint64) {
+	n := 0
+	for n < len(c.loaded) && c.loaded[n].index < end {
+		n++
+	}
+	c.loaded = c.loaded[n:]
+	if c.load.index < end {
+		k := c.state.cursor
+		c.load = position{index: k.index, boot: k.boot, seq: k.seq}
+	}
+}
+
+// discard reads what waits before end. It returns the frames that declare it lost and the cursor behind it.
+func (c *class) discard(end uint64) ([][]byte, cursor, error) {
+	var lost losses
+	k := c.state.cursor
+	outcomes := make(map[uint64]*entry, len(c.loaded))
+	for _, e := range c.loaded {
+		outcomes[e.index] = e
+	}
+	for i := k.index; i < end; i++ {
+		if e := outcomes[i]; e != nil && e.outcome != waiting {
+			e.countInto(&k)
+			continue
+		}
+		record, err := c.log.ReadAt(i, c.buf)
+		switch {
+		case errors.Is(err, seglog.ErrDamaged):
+			k.index = i + 1
+			continue
+		case err != nil:
+			return nil, k, fmt.Errorf("spool: %s: %w", c.class, err)
+		}
+		c.buf = record
+		lost.take(&k, record)
+		k.index = i + 1
+	}
+	return lost.frames(c), k, nil
+}
+
+// losses are what a discarded stretch of a log declares.
+type losses struct{ list []loss }
+
+type loss struct {
+	boot telemetry.Boot
+	rng  ledger.Range
+	why  ledger.Reason
+}
+
+// take counts a record that yields, and moves the cursor's boot and number past it.
+func (l *losses) take(k *cursor, record []byte) {
+	switch {
+	case len(record) == 0:
+	case record[0] == kindBegin:
+		if before, end, ok := beforeBegin(record); ok {
+			l.missing(k, before, end)
+			k.boot, k.seq = telemetry.Boot(record[1:17]), 0
+		}
+	case record[0] == kindFrame:
+		h, err := frame.Peek(record[1:])
+		if err != nil {
+			return
+		}
+		r := ledger.Range{First: h.First, Count: h.Count}
+		if h.Stream.Boot == k.boot && h.First >= k.seq {
+			l.missing(k, h.Stream.Boot, h.First)
+			k.seq = r.End()
+		}
+		if h.Mode == frame.Lost { // counted already; only the declaration must not be lost
+			l.add(loss{h.Stream.Boot, r, h.Reason})
+			return
+		}
+		k.lost[ledger.Quota] += h.Count
+		l.add(loss{h.Stream.Boot, r, ledger.Quota})
+	}
+}
+
+// missing declares numbers that nobody holds before seq.
+func (l *losses) missing(k *cursor, boot telemetry.Boot, seq uint64) {
+	if boot != k.boot || seq <= k.seq {
+		return
+	}
+	r := ledger.Range{First: k.seq, Count: seq - k.seq}
+	k.lost[ledger.Corrupted] += r.Count
+	l.add(loss{boot, r, ledger.Corrupted})
+}
+
+func (l *losses) add(x loss) {
+	if n := len(l.list); n > 0 {
+		last := &l.list[n-1]
+		if last.boot == x.boot && last.why == x.why && last.rng.End() == x.rng.First {
+			last.rng.Count += x.rng.Count
+			return
+		}
+	}
+	l.list = append(l.list, x)
+}
+
+// maxLosses is how many declarations a discarded segment may leave behind. With more, runs of different reasons become
+// one: otherwise a log full of declarations could never shrink.
+const maxLosses = 256
+
+func (l *losses) frames(c *class) [][]byte {
+	if len(l.list) > maxLosses {
+		merged := losses{}
+		for _, x := range l.list {
+			x.why = ledger.Quota
+			merged.add(x)
+		}
+		l.list = merged.list
+	}
+	frames := make([][]byte, len(l.list))
+	for i, x := range l.list {
+		frames[i] = c.lostFrame(x.boot, x.rng, x.why)
+	}
+	return frames
+}
