@@ -1,7 +1,9 @@
 module github.com/fulmar-io/fulmar
 
-go 1.26.0
+go 1.26
 
-require golang.org/x/sys v0.49.0
-
-require pgregory.net/rapid v1.3.0 // indirect
+require (
+	github.com/klauspost/compress v1.20.3
+	golang.org/x/sys v0.49.0
+	pgregory.net/rapid v1.3.0
+)

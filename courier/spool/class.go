@@ -118,8 +118,8 @@ func (c *class) append(record []byte) error {
 	return c.state.apply(record)
 }
 
-func (c *class) appendFrame(f []byte) error {
-	c.buf = append(append(c.buf[:0], kindFrame), f...)
+func (c *class) appendFrame(kind byte, f []byte) error {
+	c.buf = append(append(c.buf[:0], kind), f...)
 	return c.append(c.buf)
 }
 
@@ -127,7 +127,7 @@ func (c *class) appendFrame(f []byte) error {
 func (c *class) appendDeclarations() error {
 	for len(c.declare) > 0 {
 		g := c.declare[0]
-		if err := c.appendFrame(c.lostFrame(g.boot, g.rng, ledger.Corrupted)); err != nil {
+		if err := c.appendFrame(kindAside, c.lostFrame(g.boot, g.rng, ledger.Corrupted)); err != nil {
 			return err
 		}
 		c.declare = c.declare[1:]
@@ -174,13 +174,16 @@ func (c *class) take(e *entry, record []byte) (delivery.Frame, bool) {
 			e.missing = c.expect(before, end)
 			c.load.boot, c.load.seq = telemetry.Boot(record[1:17]), 0
 		}
-	case kindFrame:
+	case kindFrame, kindAside:
 		h, err := frame.Peek(record[1:])
 		if err != nil {
 			return delivery.Frame{}, false // its numbers are missed by the frame after it
 		}
 		r := ledger.Range{First: h.First, Count: h.Count}
-		if h.Stream.Boot == c.load.boot && h.First >= c.load.seq {
+		if record[0] == kindFrame {
+			if h.Stream.Boot != c.load.boot { // its begin record was damaged
+				c.load.boot, c.load.seq = h.Stream.Boot, 0
+			}
 			e.missing = c.expect(h.Stream.Boot, h.First)
 			c.load.seq = r.End()
 		}

@@ -11,7 +11,8 @@ import (
 
 // The kinds of records in a class's log; the first byte of each.
 const (
-	kindFrame   = 'F' // a frame
+	kindFrame   = 'F' // a frame that goes on where its boot was
+	kindAside   = 'A' // a frame that goes back: a declaration about earlier numbers, or a dead letter sent again
 	kindBegin   = 'B' // a boot begins: boot, ceiling, then the boot before and where that ended
 	kindCeiling = 'C' // numbers are reserved below it
 	kindEnd     = 'E' // the boot has ended
@@ -51,7 +52,15 @@ func (s *State) apply(record []byte) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errRecord, err)
 		}
-		s.applyFrame(&h)
+		if h.Stream.Boot != s.Boot || h.First != s.Next {
+			return fmt.Errorf("%w: frame from %d of boot %s after %d of %s", errRecord, h.First, h.Stream.Boot, s.Next, s.Boot)
+		}
+		s.Next = h.Next()
+		s.appended.numbered += h.Count
+		if h.Mode == frame.Lost {
+			s.appended.lost[h.Reason] += h.Count
+		}
+	case kindAside:
 	case kindBegin:
 		if len(body) != 48 {
 			return errRecord
@@ -76,17 +85,4 @@ func (s *State) apply(record []byte) error {
 		return errRecord
 	}
 	return nil
-}
-
-// applyFrame counts a frame that goes on where the boot was. One that goes back declares what was counted already, or
-// will be when the cursor passes it.
-func (s *State) applyFrame(h *frame.Header) {
-	if h.Stream.Boot != s.Boot || h.First != s.Next {
-		return
-	}
-	s.Next = h.Next()
-	s.appended.numbered += h.Count
-	if h.Mode == frame.Lost {
-		s.appended.lost[h.Reason] += h.Count
-	}
 }

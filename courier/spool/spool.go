@@ -120,7 +120,7 @@ func (s *Spool) Append(c packet.Class, frames ...[]byte) (Yielded, error) {
 	}
 	k := s.classes[c.Index()]
 	for _, f := range frames {
-		if err := k.appendFrame(f); err != nil {
+		if err := k.appendFrame(kindFrame, f); err != nil {
 			return yielded, err
 		}
 	}

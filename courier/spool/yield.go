@@ -59,7 +59,7 @@ func (c *class) yield() (uint64, error) {
 			return 0, err
 		}
 		for _, f := range lost {
-			if err := c.appendFrame(f); err != nil {
+			if err := c.appendFrame(kindAside, f); err != nil {
 				return 0, err
 			}
 		}
@@ -133,13 +133,16 @@ func (l *losses) take(k *cursor, record []byte) {
 			l.missing(k, before, end)
 			k.boot, k.seq = telemetry.Boot(record[1:17]), 0
 		}
-	case record[0] == kindFrame:
+	case record[0] == kindFrame, record[0] == kindAside:
 		h, err := frame.Peek(record[1:])
 		if err != nil {
 			return
 		}
 		r := ledger.Range{First: h.First, Count: h.Count}
-		if h.Stream.Boot == k.boot && h.First >= k.seq {
+		if record[0] == kindFrame {
+			if h.Stream.Boot != k.boot { // its begin record was damaged
+				k.boot, k.seq = h.Stream.Boot, 0
+			}
 			l.missing(k, h.Stream.Boot, h.First)
 			k.seq = r.End()
 		}

@@ -1,0 +1,383 @@
+package frame
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// How a column is told: a descriptor, which is one of these bytes or codeSplit + transform × splits + k, and what the
+// descriptor calls for in the other streams.
+const (
+	codeZero   = 0 // every word is 0
+	codeConst4 = 1 // all the same float32, in value
+	codeConst8 = 2 // all the same float64, in value
+	codeConstV = 3 // all the same integer, a zigzag varint in value
+	codeDouble = 4 // prefix: the floats have 64 bits
+	codeWide   = 5 // prefix: k is larger by splits
+	codeText   = 6 // a dictionary in value; the descriptor of the indices follows
+	codeSplit  = 8
+	splits     = 29
+)
+
+// The transforms. Each makes of the words residuals: non-negative numbers that are small where the column is tame.
+const (
+	floatDelta  = 0 // zigzag difference in sortable form; value has the first word
+	floatDirect = 1 // exponent below the largest, sign, mantissa; value has that exponent and the dropped zero bits
+	floatDelta2 = 2 // zigzag difference of the differences; value has the first word, the first residual the first difference
+	floatSparse = 3 // floatDelta of only those words that differ from the one before; flags has a bit for each
+	intDelta    = 4 // the same for integers, where value has varints
+	intDirect   = 5 // distance from the least, which value has
+	intDelta2   = 6
+	intSparse   = 7
+	transforms  = 8
+)
+
+// escape is the high byte of a residual whose high part does not fit a byte.
+const escape = 255
+
+// A columnWriter turns columns into six streams of bytes. A residual is split at bit k of its column: the low bits are
+// noise and are packed as they are; what is above is a byte of about the same distribution in every column, which suits the
+// one entropy coder that they share.
+type columnWriter struct {
+	desc  []byte // descriptors
+	value []byte // constants, first words, dictionaries
+	flags []byte // order of the records, bits of sparse columns
+	extra []byte // varints: high parts that need more than a byte
+	high  []byte // high bytes
+	low   []byte // packed low bits
+
+	words                 []uint64 // the column at hand
+	delta, delta2, direct residuals
+	least                 uint64 // intDirect
+	maxExp, dropped       uint   // floatDirect
+
+	dict   dictionary
+	joined []byte // what is compressed together
+}
+
+// residuals of one transform, and how many there are of each bit length.
+type residuals struct {
+	r    []uint64
+	hist [65]int32
+}
+
+func (q *residuals) reset(n int) {
+	if cap(q.r) < n {
+		q.r = make([]uint64, max(n, 1024))
+	}
+	q.r = q.r[:n]
+	q.hist = [65]int32{}
+}
+
+func (w *columnWriter) reset() {
+	w.desc, w.value, w.flags = w.desc[:0], w.value[:0], w.flags[:0]
+	w.extra, w.high, w.low = w.extra[:0], w.high[:0], w.low[:0]
+}
+
+func constant(words []uint64) bool {
+	first, diff := words[0], uint64(0)
+	for _, v := range words[1:] {
+		diff |= v ^ first
+	}
+	return diff == 0
+}
+
+// ints writes the words as integers.
+func (w *columnWriter) ints() {
+	words := w.words
+	switch {
+	case !constant(words):
+	case words[0] == 0:
+		w.desc = append(w.desc, codeZero)
+		return
+	default:
+		w.desc = append(w.desc, codeConstV)
+		w.value = binary.AppendVarint(w.value, int64(words[0]))
+		return
+	}
+	w.intResiduals()
+	t := w.best()
+	base := words[0]
+	if t == floatDirect {
+		base = w.least
+	}
+	w.split(intDelta+t, t)
+	w.value = binary.AppendVarint(w.value, int64(base))
+}
+
+func (w *columnWriter) intResiduals() {
+	words := w.words
+	w.delta.reset(len(words) - 1)
+	w.delta2.reset(len(words) - 1)
+	w.direct.reset(len(words))
+	least := int64(words[0])
+	before, step := words[0], uint64(0)
+	for i, v := range words[1:] {
+		d := v - before
+		r, r2 := zigzag(int64(d)), zigzag(int64(d-step))
+		w.delta.r[i], w.delta2.r[i] = r, r2
+		w.delta.hist[bits.Len64(r)]++
+		w.delta2.hist[bits.Len64(r2)]++
+		before, step = v, d
+		least = min(least, int64(v))
+	}
+	w.least = uint64(least)
+	for i, v := range words {
+		r := v - w.least
+		w.direct.r[i] = r
+		w.direct.hist[bits.Len64(r)]++
+	}
+}
+
+// floats32 writes the words as the bits of float32 values.
+func (w *columnWriter) floats32() {
+	words := w.words
+	switch {
+	case !constant(words):
+	case words[0] == 0:
+		w.desc = append(w.desc, codeZero)
+		return
+	default:
+		w.desc = append(w.desc, codeConst4)
+		w.value = binary.LittleEndian.AppendUint32(w.value, uint32(words[0]))
+		return
+	}
+	w.deltas32()
+	w.direct.floats(words, w, 23, 0xff)
+	t := w.best()
+	w.split(floatDelta+t, t)
+	if t == floatDirect {
+		w.value = append(w.value, byte(w.maxExp), byte(w.dropped))
+	} else {
+		w.value = binary.LittleEndian.AppendUint32(w.value, uint32(words[0]))
+	}
+}
+
+func (w *columnWriter) deltas32() {
+	words := w.words
+	w.delta.reset(len(words) - 1)
+	w.delta2.reset(len(words) - 1)
+	before, step := sortable32(uint32(words[0])), int32(0)
+	for i, v := range words[1:] {
+		s := sortable32(uint32(v))
+		d := s - before // may wrap, and is added back the same way
+		d2 := d - step
+		r, r2 := uint32(d<<1)^uint32(d>>31), uint32(d2<<1)^uint32(d2>>31)
+		w.delta.r[i], w.delta2.r[i] = uint64(r), uint64(r2)
+		w.delta.hist[bits.Len32(r)]++
+		w.delta2.hist[bits.Len32(r2)]++
+		before, step = s, d
+	}
+}
+
+// floats64 writes the words as the bits of float64 values, as float32 where all of them are.
+func (w *columnWriter) floats64() {
+	words := w.words
+	if w.narrowWords() {
+		w.floats32()
+		return
+	}
+	if constant(words) {
+		w.desc = append(w.desc, codeConst8)
+		w.value = binary.LittleEndian.AppendUint64(w.value, words[0])
+		return
+	}
+	w.deltas64()
+	w.direct.floats(words, w, 52, 0x7ff)
+	w.desc = append(w.desc, codeDouble)
+	t := w.best()
+	w.split(floatDelta+t, t)
+	if t == floatDirect {
+		w.value = append(w.value, byte(w.maxExp), byte(w.maxExp>>8), byte(w.dropped))
+	} else {
+		w.value = binary.LittleEndian.AppendUint64(w.value, words[0])
+	}
+}
+
+// narrowWords makes the words float32 if that loses nothing.
+func (w *columnWriter) narrowWords() bool {
+	for _, v := range w.words {
+		if _, ok := narrow(v); !ok {
+			return false
+		}
+	}
+	for i, v := range w.words {
+		b, _ := narrow(v)
+		w.words[i] = uint64(b)
+	}
+	return true
+}
+
+func (w *columnWriter) deltas64() {
+	words := w.words
+	w.delta.reset(len(words) - 1)
+	w.delta2.reset(len(words) - 1)
+	before, step := sortable64(words[0]), int64(0)
+	for i, v := range words[1:] {
+		s := sortable64(v)
+		d := s - before
+		r, r2 := zigzag(d), zigzag(d-step)
+		w.delta.r[i], w.delta2.r[i] = r, r2
+		w.delta.hist[bits.Len64(r)]++
+		w.delta2.hist[bits.Len64(r2)]++
+		before, step = s, d
+	}
+}
+
+// floats makes the residuals of floatDirect, for floats with so many bits of mantissa and that largest exponent.
+func (q *residuals) floats(words []uint64, w *columnWriter, mantissa uint, expMask uint64) {
+	q.reset(len(words))
+	all, maxExp := uint64(0), uint64(0)
+	for _, v := range words {
+		all |= v
+		maxExp = max(maxExp, v>>mantissa&expMask)
+	}
+	w.dropped = min(uint(bits.TrailingZeros64(all)), mantissa)
+	w.maxExp = uint(maxExp)
+	width := mantissa - w.dropped
+	signBit := mantissa + uint(bits.Len64(expMask))
+	mask := uint64(1)<<mantissa - 1
+	for i, v := range words {
+		e := maxExp - v>>mantissa&expMask
+		r := (e<<1|v>>signBit)<<width | v&mask>>w.dropped
+		q.r[i] = r
+		q.hist[bits.Len64(r)]++
+	}
+}
+
+// best returns the transform, as its offset among the floats' or the integers', that will probably be shortest.
+func (w *columnWriter) best() int {
+	t, least := floatDelta, cost(&w.delta.hist, len(w.delta.r))
+	if c := cost(&w.direct.hist, len(w.direct.r)); c < least {
+		t, least = floatDirect, c
+	}
+	if c := cost(&w.delta2.hist, len(w.delta2.r)); c < least {
+		t, least = floatDelta2, c
+	}
+	zero := w.delta.hist[0]
+	if n := len(w.delta.r); int(zero) > n/4 {
+		// Only the changes cost, and a bit for each word, of which compression makes less.
+		w.delta.hist[0] = 0
+		if c := cost(&w.delta.hist, n-int(zero)) + float32(n)/2; c < least {
+			return floatSparse
+		}
+		w.delta.hist[0] = zero
+	}
+	return t
+}
+
+// logTable[i] is i·log2(i).
+var logTable = func() (t [1024]float32) {
+	for i := range t[1:] {
+		t[i+1] = float32(float64(i+1) * math.Log2(float64(i+1)))
+	}
+	return t
+}()
+
+func nLogN(n int32) float32 {
+	if int(n) < len(logTable) {
+		return logTable[n]
+	}
+	shift := bits.Len32(uint32(n)) - 10
+	return logTable[n>>shift]*float32(int32(1)<<shift) + float32(n)*float32(shift)
+}
+
+// cost estimates the bits that n residuals take: the entropy of their bit lengths, and the bits below the leading one.
+func cost(hist *[65]int32, n int) float32 {
+	c := nLogN(int32(n))
+	for l, count := range hist {
+		if count != 0 {
+			c += float32(count)*float32(max(l-1, 0)) - nLogN(count)
+		}
+	}
+	return c
+}
+
+// split writes the descriptor and the residuals of the column; t is the transform's offset in its family.
+func (w *columnWriter) split(transform, t int) {
+	q := &w.delta
+	switch t {
+	case floatDirect:
+		q = &w.direct
+	case floatDelta2:
+		q = &w.delta2
+	case floatSparse:
+		w.sparse()
+	}
+	k := splitAt(&q.hist, len(q.r))
+	if k >= splits {
+		w.desc = append(w.desc, codeWide, byte(codeSplit+transform*splits+k-splits))
+	} else {
+		w.desc = append(w.desc, byte(codeSplit+transform*splits+k))
+	}
+	for _, r := range q.r {
+		h := r >> k
+		if h >= escape {
+			w.extra = binary.AppendUvarint(w.extra, h)
+			h = escape
+		}
+		w.high = append(w.high, byte(h))
+	}
+	w.low = pack(w.low, q.r, uint(k))
+}
+
+// sparse removes the zeros of w.delta and writes where they were.
+func (w *columnWriter) sparse() {
+	q := &w.delta
+	m, bit := 0, byte(0)
+	for i, r := range q.r {
+		if r != 0 {
+			bit |= 1 << (i & 7)
+			q.r[m] = r
+			m++
+		}
+		if i&7 == 7 || i == len(q.r)-1 {
+			w.flags = append(w.flags, bit)
+			bit = 0
+		}
+	}
+	q.r = q.r[:m]
+}
+
+// splitAt returns where to split residuals of these bit lengths.
+func splitAt(hist *[65]int32, n int) int {
+	// Most residuals keep headBits above the split.
+	rest := n / 2
+	for l := range hist {
+		rest -= int(hist[l])
+		if rest < 0 {
+			return min(max(l-headBits, 0), maxSplit)
+		}
+	}
+	return 0
+}
+
+var headBits = 4
+
+// appendBody appends what was written.
+func (w *columnWriter) appendBody(dst []byte, z *zstd.Encoder) []byte {
+	for _, s := range [...][]byte{w.desc, w.value, w.flags, w.extra, w.high} {
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
+	}
+	w.joined = append(append(append(append(w.joined[:0], w.desc...), w.value...), w.flags...), w.extra...)
+	dst = appendCompressed(dst, w.joined, z)
+	dst = appendCompressed(dst, w.high, z)
+	return append(dst, w.low...)
+}
+
+// appendCompressed appends a size and so many bytes of zstd, or 0 and b itself if that is shorter.
+func appendCompressed(dst, b []byte, z *zstd.Encoder) []byte {
+	// The size is not known yet: two bytes of varint do up to 16 KiB, three are always enough.
+	start := len(dst)
+	dst = append(dst, 0, 0, 0)
+	dst = z.EncodeAll(b, dst)
+	n := len(dst) - start - 3
+	if n >= len(b) {
+		return append(append(dst[:start], 0), b...)
+	}
+	dst[start], dst[start+1], dst[start+2] = byte(n)|0x80, byte(n>>7)|0x80, byte(n>>14)
+	return dst
+}

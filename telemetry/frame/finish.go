@@ -1,0 +1,236 @@
+package frame
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// Finish appends the frame of the records that were appended to dst, and begins the next one of the same stream. dst
+// may be nil; it grows by at most MaxSize.
+//
+// Should the records not fit a frame of MaxSize, which only records can bring about that hardly compress, the frame has
+// as many of them as do and the rest stay for the next: call Finish until Len is 0. It is an error if Len is 0 already.
+func (e *Encoder) Finish(dst []byte) ([]byte, error) {
+	n := len(e.order)
+	if n == 0 {
+		return dst, fmt.Errorf("frame: finish: %w: no records", ErrRecord)
+	}
+	start := len(dst)
+	for {
+		var err error
+		if dst, err = e.encode(dst[:start], n); err != nil {
+			return dst[:start], err
+		}
+		size := len(dst) - start
+		if size <= MaxSize {
+			break
+		}
+		if n == 1 {
+			return dst[:start], fmt.Errorf("frame: finish: one record takes %d bytes: %w", size, ErrLimit)
+		}
+		// A little less than in proportion, so that the second attempt mostly fits.
+		n = max(1, min(n-1, int(float64(n)*0.9*MaxSize/float64(size))))
+	}
+	if n == len(e.order) {
+		e.clear()
+	} else {
+		e.drop(n)
+	}
+	return dst, nil
+}
+
+// drop removes the first n records, which is fewer than there are.
+func (e *Encoder) drop(n int) {
+	old := append([]*rows(nil), e.active...)
+	for _, i := range e.order[:n] {
+		old[i].taken++
+	}
+	for _, r := range old {
+		r.drop(r.taken)
+		r.taken, r.index = 0, -1
+	}
+	rest := e.order[n:]
+	e.active = e.active[:0]
+	e.raw = len(rest) * recordOverhead
+	for j, i := range rest {
+		r := old[i]
+		if r.index < 0 {
+			r.index = len(e.active)
+			e.active = append(e.active, r)
+			e.raw += r.count*r.packed + len(r.text)
+		}
+		e.order[j] = uint16(r.index)
+	}
+	e.order = e.order[:len(rest)]
+	e.mono = e.mono[:copy(e.mono, e.mono[n:])]
+	e.wall = e.wall[:copy(e.wall, e.wall[n:])]
+	e.sev = e.sev[:copy(e.sev, e.sev[n:])]
+	e.first += uint64(n)
+}
+
+// encode appends the frame of the first n records.
+func (e *Encoder) encode(dst []byte, n int) ([]byte, error) {
+	layouts := 0
+	for _, i := range e.order[:n] {
+		e.active[i].taken++
+		layouts = max(layouts, int(i)+1) // they were numbered in the order of first appearance
+	}
+	e.describe(n, e.active[:layouts])
+	start := len(dst)
+	dst = e.header.append(dst)
+	w := &e.out
+	w.reset()
+	e.encodeOrder(n, layouts)
+	e.encodeTimes(n, e.active[:layouts])
+	for _, r := range e.active[:layouts] {
+		w.layout(r, r.taken)
+		r.taken = 0
+	}
+	dst = w.appendBody(dst, e.zstd)
+	seal(dst, start)
+	return dst, nil
+}
+
+// describe fills in the header for the first n records, which are of the given layouts.
+func (e *Encoder) describe(n int, active []*rows) {
+	h := &e.header
+	h.Mode, h.Reason, h.Stream, h.First, h.Count = Light, ledger.Reason(0), e.stream, e.first, uint64(n)
+	h.Layouts, h.Readings = h.Layouts[:0], 0
+	for _, r := range active {
+		h.Layouts = append(h.Layouts, r.id)
+		h.Readings += uint64(r.series) * uint64(r.taken)
+	}
+	h.MinMono, h.MaxMono = math.MaxInt64, math.MinInt64
+	h.MinWall, h.MaxWall = math.MaxInt64, math.MinInt64
+	for i, m := range e.mono[:n] {
+		h.MinMono, h.MaxMono = min(h.MinMono, m), max(h.MaxMono, m)
+		if w := e.wall[i]; w != 0 {
+			h.MinWall, h.MaxWall = min(h.MinWall, w), max(h.MaxWall, w)
+		}
+	}
+	if h.MaxWall < h.MinWall {
+		h.MinWall, h.MaxWall = 0, 0
+	}
+}
+
+// encodeOrder writes which record is of which layout. A table predicts each record's layout from the three before it; as a
+// machine's tasks run round and round it is nearly always right, and then the record costs a zero byte before compression.
+func (e *Encoder) encodeOrder(n, layouts int) {
+	if layouts == 1 {
+		return
+	}
+	w := &e.out
+	var p orderPredictor
+	for _, i := range e.order[:n] {
+		if p.guess() == i {
+			w.flags = append(w.flags, 0)
+		} else {
+			w.flags = binary.AppendUvarint(w.flags, uint64(i)+1)
+		}
+		p.update(i)
+	}
+}
+
+// An orderPredictor remembers what followed the last time that the same three layouts came in a row.
+type orderPredictor struct {
+	table   [1 << 12]uint16
+	context uint64
+	slot    uint16
+}
+
+func (p *orderPredictor) guess() uint16 { return p.table[p.slot] }
+
+func (p *orderPredictor) update(i uint16) {
+	p.table[p.slot] = i
+	p.context = p.context<<16 | uint64(i)
+	p.slot = uint16((p.context & (1<<48 - 1)) * 0x9e3779b97f4a7c15 >> 52)
+}
+
+// timeScales are what times may be multiples of, in ns.
+var timeScales = [...]int64{1, 1_000, 1_000_000}
+
+// encodeTimes writes the times and severities.
+func (e *Encoder) encodeTimes(n int, active []*rows) {
+	w := &e.out
+	base := e.header.MinMono
+	scale := len(timeScales) - 1
+	for _, m := range e.mono[:n] {
+		for (uint64(m)-uint64(base))%uint64(timeScales[scale]) != 0 {
+			scale--
+		}
+	}
+	w.desc = append(w.desc, byte(scale))
+	unit := uint64(timeScales[scale])
+	for i := range active {
+		words := w.words[:0]
+		for j, l := range e.order[:n] {
+			if int(l) == i {
+				words = append(words, (uint64(e.mono[j])-uint64(base))/unit)
+			}
+		}
+		w.words = words
+		w.ints()
+	}
+	w.words = w.words[:0]
+	for j, t := range e.wall[:n] {
+		w.words = append(w.words, uint64(t)-uint64(e.mono[j]))
+	}
+	w.ints()
+	w.words = w.words[:0]
+	for _, s := range e.sev[:n] {
+		w.words = append(w.words, uint64(s))
+	}
+	w.ints()
+}
+
+// layout writes the columns of the first n rows of r.
+func (w *columnWriter) layout(r *rows, n int) {
+	w.desc = binary.AppendUvarint(w.desc, uint64(r.series))
+	off := 0
+	for _, f := range r.layout.Fields {
+		size := rowSize(f.Type)
+		for range f.Elements() {
+			w.column(f.Type, r, n, off)
+			off += size
+		}
+	}
+}
+
+// column writes the column that lies at off in each row.
+func (w *columnWriter) column(t packet.Type, r *rows, n, off int) {
+	if cap(w.words) < n {
+		w.words = make([]uint64, n, max(n, 1024))
+	}
+	words := w.words[:n]
+	w.words = words
+	switch t {
+	case packet.Float32:
+		for i := range words {
+			words[i] = uint64(binary.LittleEndian.Uint32(r.data[off:]))
+			off += r.width
+		}
+		w.floats32()
+	case packet.Bool:
+		for i := range words {
+			words[i] = uint64(r.data[off])
+			off += r.width
+		}
+		w.ints()
+	case packet.String:
+		w.texts(r, n, off)
+	default:
+		for i := range words {
+			words[i] = binary.LittleEndian.Uint64(r.data[off:])
+			off += r.width
+		}
+		if t == packet.Float64 {
+			w.floats64()
+		} else {
+			w.ints()
+		}
+	}
+}
