@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/env"
@@ -18,7 +19,9 @@ type class struct {
 	class  packet.Class
 	device string
 	log    *seglog.Log
-	state  State
+	// mu guards state: the log asks for a checkpoint from Sync too, which may run while the rest goes on.
+	mu    sync.Mutex
+	state State
 	// load is where to read next, and what came before it there.
 	load   position
 	loaded []*entry // read and not yet passed by the cursor, in order
@@ -59,30 +62,31 @@ const (
 
 func openClass(disk env.Disk, dir, device string, pc packet.Class, o Options) (*class, error) {
 	c := &class{class: pc, device: device, state: State{Clean: true}}
-	log, report, err := seglog.Open(disk, dir+"/"+pc.String(), seglog.Options{
-		SegmentBytes: o.SegmentBytes,
-		MaxRecord:    frame.MaxSize + 1,
-		MinFree:      o.MinFree / 2, // the other half is for declaring what yields
-		Checkpoint:   func() []byte { return c.state.append(nil) },
+	log, err := seglog.Open(disk, dir+"/"+pc.String(), seglog.Options{
+		SegmentSize: o.SegmentBytes,
+		MaxRecord:   frame.MaxSize + 1,
+		MinFree:     uint64(o.MinFree) / 2, // the other half is for declaring what yields
+		Checkpoint:  c.checkpoint,
 	})
 	if err != nil {
 		return nil, err
 	}
 	c.log = log
-	if err := c.restore(report); err != nil {
+	if err := c.restore(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	return c, nil
 }
 
 // restore rebuilds the state: from the newest checkpoint, what was appended after it, and the cursor that is furthest.
-func (c *class) restore(r seglog.Report) error {
-	if len(r.Checkpoint) > 0 {
-		if err := c.state.parse(r.Checkpoint); err != nil {
+func (c *class) restore() error {
+	checkpoint, from := c.log.Checkpoint()
+	if len(checkpoint) > 0 {
+		if err := c.state.parse(checkpoint); err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
 	}
-	for i := r.CheckpointIndex; i < c.log.Next(); i++ {
+	for i := from; i < c.log.Next(); i++ {
 		record, err := c.log.ReadAt(i, c.buf)
 		if errors.Is(err, seglog.ErrDamaged) {
 			continue // found again, and declared, when it is loaded
@@ -96,7 +100,7 @@ func (c *class) restore(r seglog.Report) error {
 		}
 	}
 	var saved cursor
-	if len(r.Meta) > 0 && saved.parse(r.Meta) == nil && saved.index > c.state.cursor.index {
+	if meta := c.log.Meta(); len(meta) > 0 && saved.parse(meta) == nil && saved.index > c.state.cursor.index {
 		c.state.cursor = saved
 	}
 	if first := c.log.First(); c.state.cursor.index < first {
@@ -110,12 +114,20 @@ func (c *class) restore(r seglog.Report) error {
 
 func (c *class) append(record []byte) error {
 	if _, err := c.log.Append(record); err != nil {
-		if errors.Is(err, seglog.ErrDiskFull) || errors.Is(err, seglog.ErrUnsynced) {
+		if errors.Is(err, seglog.ErrDiskFull) || errors.Is(err, seglog.ErrFull) {
 			return fmt.Errorf("%w: %w", ErrFull, err)
 		}
 		return fmt.Errorf("spool: %s: %w", c.class, err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.state.apply(record)
+}
+
+func (c *class) checkpoint() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.append(nil)
 }
 
 func (c *class) appendFrame(kind byte, f []byte) error {
@@ -141,7 +153,7 @@ func (c *class) lostFrame(boot telemetry.Boot, r ledger.Range, why ledger.Reason
 
 // read is Spool.Load.
 func (c *class) read(most, bytes int) (frames []delivery.Frame, next uint64) {
-	for len(frames) < most && bytes > 0 && c.load.index < c.log.Durable() {
+	for len(frames) < most && bytes > 0 && c.load.index <= c.log.Durable() {
 		e := &entry{index: c.load.index}
 		record, err := c.log.ReadAt(c.load.index, nil)
 		if errors.Is(err, seglog.ErrDamaged) {
@@ -220,6 +232,8 @@ func (c *class) done(index uint64, wasRefused bool) {
 
 // advance moves the cursor over what is done with.
 func (c *class) advance() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	n := 0
 	for _, e := range c.loaded {
 		if e.outcome == waiting {
@@ -263,7 +277,7 @@ func (c *class) save() error {
 	if k.index == c.saved {
 		return nil
 	}
-	if err := c.log.TrimFront(k.index, k.append(nil)); err != nil {
+	if err := errors.Join(c.log.SaveMeta(k.append(nil)), c.log.TrimFront(k.index)); err != nil {
 		return fmt.Errorf("spool: %s: %w", c.class, err)
 	}
 	c.saved = k.index

@@ -131,7 +131,7 @@ func (s *Spool) Append(c packet.Class, frames ...[]byte) (Yielded, error) {
 func (s *Spool) Sync() error {
 	var err error
 	for _, c := range s.classes {
-		if c.log.Durable() < c.log.Next() {
+		if c.log.Durable()+1 < c.log.Next() {
 			err = errors.Join(err, c.log.Sync())
 		}
 	}
@@ -139,7 +139,7 @@ func (s *Spool) Sync() error {
 }
 
 // Committed returns the index below which everything of a class is durable.
-func (s *Spool) Committed(c packet.Class) uint64 { return s.classes[c.Index()].log.Durable() }
+func (s *Spool) Committed(c packet.Class) uint64 { return s.classes[c.Index()].log.Durable() + 1 }
 
 // Cursor returns the index from which frames of a class are to be loaded first.
 func (s *Spool) Cursor(c packet.Class) uint64 { return s.classes[c.Index()].state.cursor.index }

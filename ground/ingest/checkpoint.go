@@ -17,8 +17,8 @@ var ErrCheckpoint = errors.New("ingest: checkpoint that cannot be read")
 
 const checkpointVersion = 1
 
-// Marks returns the marks of all streams, for a checkpoint. What is pending is not in it. The order is fixed by the
-// content, so equal marks are equal bytes.
+// Marks returns the marks of all streams after everything that was Appended, for a checkpoint of the log. The order is
+// fixed by the content, so equal marks are equal bytes.
 func (m *Machine) Marks() []byte {
 	b := []byte{checkpointVersion}
 	names := slices.Sorted(maps.Keys(m.devices))
@@ -45,6 +45,16 @@ func (m *Machine) Marks() []byte {
 }
 
 func (s *marks) append(b []byte) []byte {
+	if len(s.appended) > 0 {
+		after := &marks{known: s.known.Clone(), data: s.data.Clone()}
+		for i := range s.lost {
+			after.lost[i] = s.lost[i].Clone()
+		}
+		for _, h := range s.appended {
+			after.commit(h)
+		}
+		s = after
+	}
 	b = appendSet(b, &s.data)
 	for i := range s.lost {
 		b = appendSet(b, &s.lost[i])

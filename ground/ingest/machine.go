@@ -3,6 +3,7 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/telemetry"
@@ -82,6 +83,8 @@ type marks struct {
 	data    ledger.Set
 	lost    [ledger.Reasons]ledger.Set
 	pending ledger.Set // on its way to the disk
+	// appended are the headers of pending frames that are in the log and not known to be durable.
+	appended []frame.Header
 }
 
 // New returns a machine that knows of nothing.
@@ -142,6 +145,14 @@ func (m *Machine) Frame(from string, data []byte) {
 	}
 }
 
+// Appended says that a frame is in the log, and will be durable if what comes after it is. Its Stored or Failed follows.
+func (m *Machine) Appended(h frame.Header) {
+	if d := m.devices[h.Stream.Device]; d != nil {
+		s := d.stream(h.Stream)
+		s.appended = append(s.appended, h)
+	}
+}
+
 // Stored says that frames are durable. Their streams are acknowledged, each once.
 func (m *Machine) Stored(headers ...frame.Header) {
 	touched := make(map[telemetry.Stream]*marks, 1)
@@ -152,7 +163,7 @@ func (m *Machine) Stored(headers ...frame.Header) {
 			continue
 		}
 		s := d.stream(h.Stream)
-		s.pending.Remove(ledger.Range{First: h.First, Count: h.Count})
+		s.settle(h)
 		s.commit(h)
 		m.counters.Stored++
 		if touched[h.Stream] == nil {
@@ -169,7 +180,7 @@ func (m *Machine) Stored(headers ...frame.Header) {
 func (m *Machine) Failed(headers ...frame.Header) {
 	for _, h := range headers {
 		if d := m.devices[h.Stream.Device]; d != nil {
-			d.stream(h.Stream).pending.Remove(ledger.Range{First: h.First, Count: h.Count})
+			d.stream(h.Stream).settle(h)
 		}
 	}
 }
@@ -252,6 +263,12 @@ func (d *device) forget(most int) {
 			}
 		}
 	}
+}
+
+// settle takes a frame off the ones on their way.
+func (s *marks) settle(h frame.Header) {
+	s.pending.Remove(ledger.Range{First: h.First, Count: h.Count})
+	s.appended = slices.DeleteFunc(s.appended, func(a frame.Header) bool { return a.First == h.First && a.Mode == h.Mode })
 }
 
 // commit marks what a stored frame brings.

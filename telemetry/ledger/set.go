@@ -128,3 +128,6 @@ func (s *Set) Missing(r Range) iter.Seq[Range] {
 		}
 	}
 }
+
+// Clone returns a copy that shares nothing with s.
+func (s *Set) Clone() Set { return Set{r: slices.Clone(s.r), count: s.count} }

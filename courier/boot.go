@@ -1,0 +1,214 @@
+package courier
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fulmar-io/fulmar/courier/batch"
+	"github.com/fulmar-io/fulmar/courier/delivery"
+	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/frame"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// Recovered tells what Recover found.
+type Recovered struct {
+	Boot    telemetry.Boot
+	Records uint64 // taken from the ring into the spool
+	Unclean uint64 // numbers whose Publish had not returned
+	Dropped uint64 // records that had found no room and are declared now
+	Known   bool   // everything was in the spool already
+}
+
+// Recover takes what a boot left in its region, after the process that ran it ended without doing so itself, and ends
+// the boot. It is called before Begin, for the regions in the order of their boots. When it returns nil everything is
+// durable and the region may be removed.
+func (c *Courier) Recover(region *ring.Region) (Recovered, error) {
+	r := Recovered{Boot: region.Boot()}
+	state := c.spool.State(packet.Urgent)
+	if state.Boot != region.Boot() {
+		// The spool does not know this boot: its folder was removed, or it crashed before its Begin. Or it knows a later
+		// one, and then this boot was ended already.
+		if state.Boot != (telemetry.Boot{}) && state.Boot.String() > region.Boot().String() {
+			r.Known = true
+			return r, nil
+		}
+		if err := c.Begin(region.Boot()); err != nil {
+			return r, err
+		}
+	} else if state.Clean {
+		r.Known = true
+		return r, nil
+	}
+	c.attach(region, -1)
+	defer c.detach()
+	for i := range c.marks {
+		c.takeFrom(i)
+	}
+	for i, s := range c.streams {
+		class := packet.ClassAt(i)
+		before := s.sorter.Next()
+		c.takeSorted(0, s)
+		unclean, err := c.sweep(s, region.Next(class))
+		if err != nil {
+			return r, err
+		}
+		r.Unclean += unclean
+		if first, n := region.NumberDropped(class); n > 0 {
+			out, err := s.batcher.Lose(ledger.Range{First: first, Count: n}, ledger.Overflow)
+			if err != nil {
+				return r, err
+			}
+			s.queue(out)
+			r.Dropped += n
+		}
+		r.Records += region.Next(class) - before
+		out, err := s.batcher.Finish()
+		if err != nil {
+			return r, err
+		}
+		s.queue(out)
+	}
+	r.Records -= r.Unclean + r.Dropped
+	return r, c.finish()
+}
+
+// sweep moves everything that waits in a sorter into the batch, declaring what is missing up to end.
+func (c *Courier) sweep(s *stream, end uint64) (missing uint64, err error) {
+	lose := func(to uint64) error {
+		r := ledger.Range{First: s.sorter.Next(), Count: to - s.sorter.Next()}
+		out, err := s.batcher.Lose(r, ledger.Unclean)
+		s.queue(out)
+		s.sorter.Skip(to)
+		missing += r.Count
+		return err
+	}
+	for s.sorter.Next() < end {
+		to := end
+		if first, count, gap := s.sorter.Gap(gapPatience, 0); gap {
+			to = first + count
+		} else if e, ok := s.sorter.Peek(); ok {
+			to = e.Range.End() // a record whose layout never came
+		}
+		if err := lose(to); err != nil {
+			return missing, err
+		}
+		for e, ok := s.sorter.Peek(); ok && e.Range.End() <= s.sorter.Next(); e, ok = s.sorter.Peek() {
+			s.sorter.Pop()
+		}
+		c.takeSorted(0, s)
+	}
+	return missing, nil
+}
+
+// finish appends what is pending, durably, and ends the boot.
+func (c *Courier) finish() error {
+	for i, s := range c.streams {
+		if _, err := c.spool.Append(packet.ClassAt(i), s.pending...); err != nil {
+			return fmt.Errorf("courier: end boot: %w", err)
+		}
+		s.pending, s.bytes = nil, 0
+	}
+	if err := c.layouts.sync(); err != nil {
+		return fmt.Errorf("courier: end boot: %w", err)
+	}
+	if err := c.spool.End(); err != nil {
+		return fmt.Errorf("courier: end boot: %w", err)
+	}
+	return nil
+}
+
+// Begin begins a boot in the spool. If the boot before did not end, and its region is gone with what it held, the
+// numbers up to its ceiling are declared lost: at most these can have been in use.
+func (c *Courier) Begin(boot telemetry.Boot) error {
+	for i := range packet.Classes {
+		class := packet.ClassAt(i)
+		state := c.spool.State(class)
+		if state.Clean || state.Next >= state.Ceiling {
+			continue
+		}
+		stream := telemetry.Stream{Device: c.o.Device, Boot: state.Boot, Class: class}
+		lost := frame.AppendLost(nil, stream, state.Next, state.Ceiling-state.Next, ledger.Unclean)
+		if _, err := c.spool.Append(class, lost); err != nil {
+			return fmt.Errorf("courier: begin boot: %w", err)
+		}
+	}
+	var ceilings [packet.Classes]uint64
+	for i := range ceilings {
+		ceilings[i] = minReserve
+	}
+	if err := c.spool.Begin(boot, ceilings); err != nil {
+		return fmt.Errorf("courier: begin boot: %w", err)
+	}
+	c.boot = boot
+	return nil
+}
+
+// Attach joins the courier with the region of the boot that Begin began, and starts delivery. own is the index of the
+// producer that the courier may use itself. The region's numbers may be used from here on.
+func (c *Courier) Attach(region *ring.Region, own int) error {
+	c.attach(region, own)
+	if own >= 0 {
+		p, err := region.Producer(own)
+		if err != nil {
+			return err
+		}
+		c.own = p
+	}
+	var cursors [packet.Classes]uint64
+	for i := range cursors {
+		class := packet.ClassAt(i)
+		cursors[i] = c.spool.Cursor(class)
+		region.SetCeiling(class, c.streams[i].ceiling)
+	}
+	c.delivery = delivery.New(c.o.Delivery, c.rng, cursors)
+	for i := range cursors {
+		c.delivery.Committed(0, packet.ClassAt(i), c.spool.Committed(packet.ClassAt(i)))
+	}
+	return nil
+}
+
+func (c *Courier) attach(region *ring.Region, own int) {
+	c.region, c.consumer = region, region.Consumer()
+	c.marks = make([][]mark, region.Producers())
+	for i := range c.streams {
+		class := packet.ClassAt(i)
+		state := c.spool.State(class)
+		s := &stream{durable: state.Next, written: state.Next, ceiling: state.Ceiling}
+		s.sorter.Start(state.Next)
+		s.batcher = batch.NewBatcher(telemetry.Stream{Device: c.o.Device, Boot: region.Boot(), Class: class}, c.o.Batch[i])
+		c.streams[i] = s
+	}
+}
+
+func (c *Courier) detach() {
+	c.region, c.consumer, c.own, c.marks = nil, nil, nil, nil
+	clear(c.streams[:])
+}
+
+// End ends the boot, when its producers have ended and everything is Drained. Undeclared drops are declared. The region
+// may be removed then.
+func (c *Courier) End(now time.Duration) error {
+	for i, s := range c.streams {
+		class := packet.ClassAt(i)
+		if _, err := c.sweep(s, c.region.Next(class)); err != nil {
+			return err
+		}
+		if first, n := c.region.NumberDropped(class); n > 0 {
+			out, err := s.batcher.Lose(ledger.Range{First: first, Count: n}, ledger.Overflow)
+			if err != nil {
+				return err
+			}
+			s.queue(out)
+			s.sorter.Skip(first + n)
+		}
+		out, err := s.batcher.Finish()
+		if err != nil {
+			return err
+		}
+		s.queue(out)
+	}
+	return c.finish()
+}

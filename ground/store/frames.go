@@ -1,0 +1,118 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/seglog"
+	"github.com/fulmar-io/fulmar/telemetry/frame"
+)
+
+// FramesOptions of a Frames. The zero value of each field means its default.
+type FramesOptions struct {
+	SegmentBytes int64 // default 16 MiB
+	// MaxBytes is when the oldest segments go. Default 0: never.
+	MaxBytes int64
+	// MinFree is left on the disk. Default 256 MiB. With less, frames are not taken and stay on their machines.
+	MinFree int64
+	// Marks returns the owner's state after all frames appended so far; it is kept in the log.
+	Marks func() []byte
+}
+
+// ErrFull is wrapped by the errors of Append when the disk takes no more.
+var ErrFull = errors.New("store: disk full")
+
+// Frames is the log of the frames that arrived. One goroutine appends; Read and Sync may run at the same time.
+type Frames struct {
+	log *seglog.Log
+	o   FramesOptions
+	buf []byte
+}
+
+// OpenFrames opens the log in a folder of the disk, which is made if it does not exist.
+func OpenFrames(disk env.Disk, dir string, o FramesOptions) (*Frames, error) {
+	if o.SegmentBytes <= 0 {
+		o.SegmentBytes = 16 << 20
+	}
+	if o.MinFree <= 0 {
+		o.MinFree = 256 << 20
+	}
+	log, err := seglog.Open(disk, dir, seglog.Options{
+		SegmentSize: o.SegmentBytes,
+		MaxRecord:   frame.MaxSize + recordHeader,
+		MinFree:     uint64(o.MinFree),
+		MaxUnsynced: 32 << 20,
+		Checkpoint:  o.Marks,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: open frames: %w", err)
+	}
+	return &Frames{log: log, o: o}, nil
+}
+
+// recordHeader precedes a frame in its record: the ground's wall clock when it arrived, ns since 1970.
+const recordHeader = 8
+
+// Append takes a frame into the log; it is durable after the next Sync.
+func (f *Frames) Append(received int64, data []byte) (uint64, error) {
+	f.buf = binary.LittleEndian.AppendUint64(f.buf[:0], uint64(received))
+	f.buf = append(f.buf, data...)
+	index, err := f.log.Append(f.buf)
+	switch {
+	case errors.Is(err, seglog.ErrDiskFull):
+		return 0, fmt.Errorf("%w: %w", ErrFull, err)
+	case err != nil:
+		return 0, fmt.Errorf("store: append: %w", err)
+	}
+	return index, nil
+}
+
+// Sync makes what was appended durable.
+func (f *Frames) Sync() error { return f.log.Sync() }
+
+// Retain lets the oldest segments go until the log is within MaxBytes, and returns the index of the oldest frame left.
+func (f *Frames) Retain() (first uint64, err error) {
+	for f.o.MaxBytes > 0 && f.log.Bytes() > f.o.MaxBytes {
+		end, ok := f.log.OldestSealed()
+		if !ok {
+			break
+		}
+		if err := f.log.TrimFront(end); err != nil {
+			return f.log.First(), fmt.Errorf("store: retain: %w", err)
+		}
+	}
+	return f.log.First(), nil
+}
+
+// Read returns a frame and when it arrived. The memory is the caller's. The error wraps seglog.ErrDamaged if the frame
+// is lost, seglog.ErrTrimmed if it was let go.
+func (f *Frames) Read(index uint64) (received int64, data []byte, err error) {
+	b, err := f.log.ReadAt(index, nil)
+	if err != nil {
+		return 0, nil, fmt.Errorf("store: read: %w", err)
+	}
+	if len(b) < recordHeader {
+		return 0, nil, fmt.Errorf("store: read frame %d: %w: %d bytes", index, seglog.ErrDamaged, len(b))
+	}
+	return int64(binary.LittleEndian.Uint64(b)), b[recordHeader:], nil
+}
+
+// Marks returns the newest state of the owner's that the log holds, and the index of the first frame after it.
+func (f *Frames) Marks() (state []byte, from uint64) { return f.log.Checkpoint() }
+
+// First and Next bound the indexes in the log; Durable is the last one that is on disk.
+func (f *Frames) First() uint64 { return f.log.First() }
+
+// Next returns the index that the next frame will get.
+func (f *Frames) Next() uint64 { return f.log.Next() }
+
+// Durable returns the index of the last frame that is on disk.
+func (f *Frames) Durable() uint64 { return f.log.Durable() }
+
+// Bytes returns the size of the log on disk.
+func (f *Frames) Bytes() int64 { return f.log.Bytes() }
+
+// Close closes the files.
+func (f *Frames) Close() error { return f.log.Close() }
