@@ -14,6 +14,7 @@ import (
 // time is the caller's business.
 type Disk interface {
 	// OpenFile opens an existing file for reading and writing, or with create makes a new one that must not exist.
+	// An open file may be renamed and removed; it stays readable and writable until it is closed.
 	OpenFile(name string, create bool) (File, error)
 	// Remove removes a file.
 	Remove(name string) error
@@ -25,7 +26,8 @@ type Disk interface {
 	ReadDir(name string) ([]FileInfo, error)
 	// SyncDir makes the entries of a folder durable.
 	SyncDir(name string) error
-	// Free returns the bytes that can still be written by an unprivileged user.
+	// Free returns the bytes that can still be written by an unprivileged user. Where the system cannot tell, the error
+	// wraps errors.ErrUnsupported.
 	Free() (uint64, error)
 }
 
@@ -53,10 +55,35 @@ type OSDisk struct{ root string }
 
 // NewOSDisk returns the disk below root, which is made if it does not exist.
 func NewOSDisk(root string) (*OSDisk, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("disk: %w", err)
+	}
+	top := root // the lowest folder that exists already
+	for {
+		if _, err := os.Stat(top); !errors.Is(err, fs.ErrNotExist) || top == filepath.Dir(top) {
+			break
+		}
+		top = filepath.Dir(top)
+	}
 	if err := os.MkdirAll(root, 0o750); err != nil {
 		return nil, fmt.Errorf("disk: %w", err)
 	}
+	if err := syncUp(root, top); err != nil {
+		return nil, err
+	}
 	return &OSDisk{root: root}, nil
+}
+
+// syncUp makes the folders from below top down to path durable, by syncing the parent of each.
+func syncUp(path, top string) error {
+	for len(path) > len(top) {
+		path = filepath.Dir(path)
+		if err := syncDir(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Path returns where name is in the operating system's terms.
@@ -68,7 +95,7 @@ func (d *OSDisk) OpenFile(name string, create bool) (File, error) {
 	if create {
 		flag |= os.O_CREATE | os.O_EXCL
 	}
-	f, err := os.OpenFile(d.Path(name), flag, 0o640)
+	f, err := openFile(d.Path(name), flag, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("disk: %w", err)
 	}
@@ -86,21 +113,11 @@ func (d *OSDisk) Rename(oldName, newName string) error {
 // MkdirAll implements Disk.
 func (d *OSDisk) MkdirAll(name string) error {
 	p := d.Path(name)
-	if st, err := os.Stat(p); err == nil && st.IsDir() {
-		return nil
-	}
 	if err := os.MkdirAll(p, 0o750); err != nil {
 		return fmt.Errorf("disk: %w", err)
 	}
-	// Every folder from the root down may be new.
-	for dir := p; ; dir = filepath.Dir(dir) {
-		if err := syncDir(filepath.Dir(dir)); err != nil {
-			return err
-		}
-		if dir == d.root || len(dir) <= len(d.root) {
-			return nil
-		}
-	}
+	// Also when the folders were there: whoever made them may have been killed before this.
+	return syncUp(p, d.root)
 }
 
 // ReadDir implements Disk.
