@@ -329,3 +329,12 @@ func (l *Log) isClosed() bool {
 	defer l.mu.RUnlock()
 	return l.closed
 }
+// gives back that segment's space.
+func (l *Log) OldestSealed() (end uint64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.segs) < 2 {
+		return 0, false
+	}
+	return l.segs[1].first, true
+}
