@@ -1,0 +1,406 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/courier"
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/sched"
+	"github.com/fulmar-io/fulmar/telemetry"
+)
+
+// Options of a Node. The zero value of each field means its default, where one is given.
+type Options struct {
+	Device     string
+	Components []fulmar.Component
+	// Disk holds the machine's data: the spool, the dead letters, the catalog.
+	Disk env.Disk
+	// Links to the ground, most preferred first. None: everything stays in the spool.
+	Links   []link.Dialer
+	Courier courier.Options // Device and Disk are filled in
+	// RingBytes is the room of each task's ring. Default 1 MiB.
+	RingBytes int
+	// Filter makes the filter of one publisher; nil, or a nil result, passes everything.
+	Filter func() telemetry.Filter
+	// HealthPeriod is how often health, timing and accounts are published. Default 1 s.
+	HealthPeriod time.Duration
+	// StopTimeout bounds each component's Stop, and its Start. Default 5 s.
+	StopTimeout time.Duration
+	// Linger is how long Run waits at its end for the ground to acknowledge everything. Default 0.
+	Linger time.Duration
+
+	Clock  env.Clock  // default env.SystemClock
+	Rings  Rings      // default SharedRings
+	Random io.Reader  // names boots
+	Rand   *rand.Rand // jitter
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.HealthPeriod <= 0 {
+		o.HealthPeriod = time.Second
+	}
+	if o.StopTimeout <= 0 {
+		o.StopTimeout = 5 * time.Second
+	}
+	if o.Clock == nil {
+		o.Clock = env.SystemClock{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Rings == nil {
+		o.Rings = SharedRings{Logger: o.Logger}
+	}
+	o.Courier.Device, o.Courier.Disk = o.Device, o.Disk
+	o.Courier.Delivery.Links = len(o.Links)
+	return o
+}
+
+// Node is a machine. Unless a method says otherwise it is for one goroutine.
+type Node struct {
+	o       Options
+	parts   []*part // in the order of their start
+	tasks   []*task
+	courier *courier.Courier
+	region  *ring.Region
+	house   *house
+	started int // of parts
+	opened  time.Duration
+	failed  chan error // of critical components
+}
+
+// part is one component at run time.
+type part struct {
+	component fulmar.Component
+	spec      fulmar.Spec
+	monitor   fulmar.Monitor
+	events    *fulmar.Layout
+	startedAt time.Duration
+}
+
+type task struct {
+	part      *part
+	spec      fulmar.Task
+	run       *fulmar.TaskRun
+	publisher *fulmar.Publisher
+	sched     *sched.Task
+}
+
+// New checks the components and joins their ports. It has no side effects.
+func New(o Options) (*Node, error) {
+	n := &Node{o: o.withDefaults(), failed: make(chan error, 1)}
+	if err := telemetry.ValidateDevice(o.Device); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	specs := make([]fulmar.Spec, len(o.Components))
+	for i, c := range o.Components {
+		specs[i] = c.Spec()
+		if err := specs[i].Validate(); err != nil {
+			return nil, err
+		}
+		if reserved(specs[i].Name) {
+			return nil, fmt.Errorf("node: %w: %q is the name of a part of every machine", ErrGraph, specs[i].Name)
+		}
+	}
+	sequence, err := order(specs)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range sequence {
+		p := &part{component: o.Components[i], spec: specs[i], events: fulmar.EventLayout(specs[i].Name)}
+		n.parts = append(n.parts, p)
+		for _, t := range p.spec.Tasks {
+			n.tasks = append(n.tasks, &task{part: p, spec: t})
+		}
+	}
+	if len(n.tasks)+taskProducers > ring.MaxProducers {
+		return nil, fmt.Errorf("node: %d tasks, at most %d", len(n.tasks), ring.MaxProducers-taskProducers)
+	}
+	layouts, err := n.wire()
+	if err != nil {
+		return nil, err
+	}
+	n.house = newHouse(n, layouts)
+	return n, nil
+}
+
+// Producers of the region.
+const (
+	houseProducer   = 0
+	courierProducer = 1
+	taskProducers   = 2 // and on
+)
+
+// wire binds the outputs, joins the inputs to them, and returns the outputs' layouts.
+func (n *Node) wire() ([]*fulmar.Layout, error) {
+	outputs := make(map[string]fulmar.Output)
+	var layouts []*fulmar.Layout
+	for _, t := range n.tasks {
+		for _, out := range t.spec.Writes {
+			l, err := out.Bind(t.part.spec.Name)
+			if err != nil {
+				return nil, err
+			}
+			if _, dup := outputs[out.Port()]; dup {
+				return nil, fmt.Errorf("node: %w: two outputs are named %q", ErrGraph, out.Port())
+			}
+			outputs[out.Port()] = out
+			layouts = append(layouts, l)
+		}
+	}
+	for _, t := range n.tasks {
+		for _, in := range t.spec.Reads {
+			out, ok := outputs[in.Source()]
+			if !ok {
+				return nil, fmt.Errorf("node: %w: task %q of %q reads %q, which no component writes", ErrGraph, t.spec.Name,
+					t.part.spec.Name, in.Source())
+			}
+			if err := in.Connect(out); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, p := range n.parts {
+		layouts = append(layouts, p.events)
+	}
+	return layouts, nil
+}
+
+// Open opens the machine's data, recovers what earlier boots left, and begins a boot.
+func (n *Node) Open() (err error) {
+	now := n.o.Clock.Now()
+	n.opened = time.Duration(now.Mono)
+	if n.courier, err = courier.Open(n.o.Courier, n.o.Rand); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.courier.Close())
+		}
+	}()
+	if err := n.recover(); err != nil {
+		return err
+	}
+	boot, err := telemetry.NewBoot(time.Unix(0, now.Wall), n.o.Random)
+	if err != nil {
+		return err
+	}
+	if err := n.courier.Begin(boot); err != nil {
+		return err
+	}
+	n.region, err = n.o.Rings.Create(ring.Options{Device: n.o.Device, Boot: boot, Producers: len(n.tasks) + taskProducers,
+		Capacity: n.o.RingBytes})
+	if err != nil {
+		return err
+	}
+	if err := n.courier.Attach(n.region, courierProducer); err != nil {
+		return err
+	}
+	if err := n.house.open(); err != nil {
+		return err
+	}
+	for i, t := range n.tasks {
+		if t.publisher, err = fulmar.NewPublisher(n.region, taskProducers+i, n.filter()); err != nil {
+			return err
+		}
+		t.run = fulmar.NewTaskRun(t.spec, t.publisher, &t.part.monitor, t.part.events)
+		t.sched = n.schedule(t)
+	}
+	return nil
+}
+
+func (n *Node) filter() telemetry.Filter {
+	if n.o.Filter == nil {
+		return nil
+	}
+	return n.o.Filter()
+}
+
+func (n *Node) recover() error {
+	regions, err := n.o.Rings.Leftovers(n.o.Device)
+	if err != nil {
+		return err
+	}
+	for i, region := range regions {
+		r, err := n.courier.Recover(region)
+		if err != nil {
+			for _, rest := range regions[i:] {
+				err = errors.Join(err, rest.Close())
+			}
+			return fmt.Errorf("node: recover boot %s: %w", region.Boot(), err)
+		}
+		if !r.Known {
+			n.o.Logger.Info("recovered what an earlier process left", "boot", r.Boot.String(), "records", r.Records,
+				"unfinished", r.Unclean, "dropped", r.Dropped)
+		}
+		if err := region.Remove(); err != nil {
+			return fmt.Errorf("node: recover boot %s: %w", r.Boot, err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) schedule(t *task) *sched.Task {
+	return &sched.Task{
+		Name:   t.part.spec.Name + "/" + t.spec.Name,
+		Timing: t.spec.Timing(),
+		Step: func(now, dt time.Duration) error {
+			return t.run.Run(now, dt, n.o.Clock.Now().Wall)
+		},
+		Failed: func(err error) { n.fail(t, err) },
+	}
+}
+
+// fail is called from the task's goroutine.
+func (n *Node) fail(t *task, err error) {
+	t.part.monitor.Set(fulmar.StatusFailed, fmt.Sprintf("task %s: %v", t.spec.Name, err))
+	n.o.Logger.Error("component failed", "component", t.part.spec.Name, "task", t.spec.Name, "error", err)
+	if t.part.spec.Critical {
+		select {
+		case n.failed <- fmt.Errorf("node: critical component %q failed: task %q: %w", t.part.spec.Name, t.spec.Name, err):
+		default: // one is enough
+		}
+	}
+}
+
+// Start starts the components in order. If one fails, those that had started are stopped again.
+func (n *Node) Start(ctx context.Context) error {
+	for _, p := range n.parts {
+		p.monitor.Set(fulmar.StatusStarting, "")
+		n.started++
+		p.startedAt = time.Duration(n.o.Clock.Now().Mono)
+		if s, ok := p.component.(fulmar.Starter); ok {
+			if err := n.bounded(ctx, s.Start); err != nil {
+				p.monitor.Set(fulmar.StatusFailed, "start: "+err.Error())
+				err = fmt.Errorf("node: start %q: %w", p.spec.Name, err)
+				return errors.Join(err, n.Stop(context.WithoutCancel(ctx)))
+			}
+		}
+		p.monitor.Set(fulmar.StatusOK, "")
+	}
+	return nil
+}
+
+// Stop stops the components that were started, last first. Their tasks have ended before.
+func (n *Node) Stop(ctx context.Context) error {
+	var err error
+	for ; n.started > 0; n.started-- {
+		p := n.parts[n.started-1]
+		if s, ok := p.component.(fulmar.Stopper); ok {
+			if serr := n.bounded(ctx, s.Stop); serr != nil {
+				err = errors.Join(err, fmt.Errorf("node: stop %q: %w", p.spec.Name, serr))
+			}
+		}
+		p.monitor.Set(fulmar.StatusStopped, "")
+	}
+	return err
+}
+
+// bounded calls a component's Start or Stop with the time limit, and does not wait longer than that for one that
+// disregards it.
+func (n *Node) bounded(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, n.o.StopTimeout)
+	defer cancel()
+	result := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				result <- fmt.Errorf("panic: %v", p)
+			}
+		}()
+		result <- f(ctx)
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		select {
+		case err := <-result:
+			return err
+		default:
+			return fmt.Errorf("took longer than %s: %w", n.o.StopTimeout, ctx.Err())
+		}
+	}
+}
+
+// Tasks returns what an executor is to run: the components' tasks and the node's own.
+func (n *Node) Tasks() []*sched.Task {
+	list := make([]*sched.Task, 0, len(n.tasks)+1)
+	for _, t := range n.tasks {
+		list = append(list, t.sched)
+	}
+	return append(list, n.house.task)
+}
+
+// Courier returns the machine's courier, for whoever drives it in virtual time.
+func (n *Node) Courier() *courier.Courier { return n.courier }
+
+// Region returns the ring of the boot.
+func (n *Node) Region() *ring.Region { return n.region }
+
+// Health returns how the components are, in the order of their start. It may be called from any goroutine.
+func (n *Node) Health() []ComponentHealth {
+	list := make([]ComponentHealth, len(n.parts))
+	for i, p := range n.parts {
+		list[i] = ComponentHealth{Name: p.spec.Name, Critical: p.spec.Critical, Health: p.monitor.Health()}
+	}
+	return list
+}
+
+// ComponentHealth is how one component is.
+type ComponentHealth struct {
+	Name     string
+	Critical bool
+	fulmar.Health
+}
+
+// TaskStats is how one task has run.
+type TaskStats struct {
+	Component, Task string
+	Period          time.Duration
+	sched.Stats
+}
+
+// TaskStats returns how the components' tasks have run. It may be called from any goroutine after Open.
+func (n *Node) TaskStats() []TaskStats {
+	list := make([]TaskStats, len(n.tasks))
+	for i, t := range n.tasks {
+		list[i] = TaskStats{Component: t.part.spec.Name, Task: t.spec.Name, Period: t.spec.Period, Stats: t.sched.Stats()}
+	}
+	return list
+}
+
+// Flush publishes a last word about health and accounts, after the tasks have ended, and declares what was dropped.
+func (n *Node) Flush() {
+	n.house.tell(time.Duration(n.o.Clock.Now().Mono))
+	for _, t := range n.tasks {
+		t.publisher.Flush()
+	}
+	n.house.publisher.Flush()
+}
+
+// Close closes the machine's data after the courier has ended the boot. With ended the ring is removed: everything is in
+// the spool.
+func (n *Node) Close(ended bool) error {
+	if n.courier == nil {
+		return nil
+	}
+	err := n.courier.Close()
+	if n.region != nil {
+		if ended {
+			return errors.Join(err, n.region.Remove())
+		}
+		return errors.Join(err, n.region.Close())
+	}
+	return err
+}

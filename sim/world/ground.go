@@ -1,0 +1,86 @@
+package world
+
+import (
+	"time"
+
+	"github.com/fulmar-io/fulmar/env/simdisk"
+	"github.com/fulmar-io/fulmar/ground/ingest"
+	"github.com/fulmar-io/fulmar/ground/store"
+	"github.com/fulmar-io/fulmar/link"
+)
+
+// ground is the receiving side: the intake on a disk of its own.
+type ground struct {
+	w      *World
+	disk   *simdisk.Disk
+	intake *ingest.Intake // nil while it is down
+	life   int            // counts starts; what was asked for in an earlier life is void
+}
+
+func newGround(w *World) *ground { return &ground{w: w, disk: simdisk.New()} }
+
+func (g *ground) start() {
+	in, err := ingest.OpenIntake(g.disk, "frames", ingest.Options{}, store.FramesOptions{SegmentBytes: 256 << 10, MinFree: 1})
+	g.w.must(err)
+	g.intake = in
+	g.life++
+}
+
+// die ends the ground's process, with the power or without, for a while.
+func (g *ground) die() {
+	if g.intake == nil {
+		return
+	}
+	g.intake = nil
+	g.life++
+	if g.w.rng.IntN(2) == 0 {
+		g.disk.Kill()
+	} else {
+		g.disk.Crash(g.w.rng, simdisk.Mode(g.w.rng.IntN(simdisk.Modes)))
+	}
+	g.w.after(g.w.upTo(5*time.Second), g.start)
+}
+
+// receive takes a message from a machine.
+func (g *ground) receive(device string, message []byte) {
+	if g.intake == nil {
+		return
+	}
+	// An error means a message that is not one: the network damages none.
+	g.w.must(g.intake.Message(wallStart+int64(g.w.now), device, message))
+	g.perform()
+}
+
+func (g *ground) perform() {
+	for effects := g.intake.Effects(); len(effects) > 0; effects = g.intake.Effects() {
+		for _, e := range effects {
+			switch e := e.(type) {
+			case ingest.Reply:
+				g.reply(e)
+			case ingest.Sync:
+				life := g.life
+				g.w.after(g.w.upTo(15*time.Millisecond), func() {
+					if g.life == life {
+						g.intake.Synced(g.intake.Sync())
+						g.perform()
+					}
+				})
+			}
+		}
+	}
+}
+
+func (g *ground) reply(e ingest.Reply) {
+	if r, ok := e.Message.(link.Refuse); ok {
+		g.w.must(&refusal{r})
+	}
+	for _, m := range g.w.machines {
+		if m.name == e.Device {
+			g.w.net.send(link.Append(nil, e.Message), m.receive)
+		}
+	}
+}
+
+type refusal struct{ link.Refuse }
+
+func (r *refusal) Error() string { return "the ground refused a frame: " + r.Text }

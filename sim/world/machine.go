@@ -1,0 +1,280 @@
+package world
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/fulmar-io/fulmar/courier"
+	"github.com/fulmar-io/fulmar/courier/delivery"
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/env/simdisk"
+	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/node"
+	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/sched"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// pollPeriod is how often a machine's courier looks at its ring.
+const pollPeriod = 20 * time.Millisecond
+
+// machine is one machine: node, courier, disk and shared memory.
+type machine struct {
+	w    *World
+	name string
+	disk *simdisk.Disk
+	left []*ring.Region // what earlier processes left in shared memory
+	life int            // counts starts and ends
+
+	node      *node.Node // nil while it is down
+	tasks     *sched.Virtual
+	connected bool
+	retired   bool // no tasks any more
+	published list
+}
+
+func newMachine(w *World, name string) *machine {
+	return &machine{w: w, name: name, disk: simdisk.New(), published: make(list)}
+}
+
+// Now, Create, Leftovers and Read make the machine its node's clock, shared memory and source of randomness.
+func (m *machine) Now() env.Time {
+	return env.Time{Mono: int64(m.w.now), Wall: wallStart + int64(m.w.now)}
+}
+
+func (m *machine) Create(o ring.Options) (*ring.Region, error) { return ring.Create("", o) }
+
+func (m *machine) Leftovers(string) ([]*ring.Region, error) {
+	left := m.left
+	m.left = nil
+	return left, nil
+}
+
+func (m *machine) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(m.w.rng.Uint32())
+	}
+	return len(p), nil
+}
+
+// Dial and String make it a link.Dialer, of which the node only needs to know that there is one: the world performs the
+// courier's effects itself.
+func (m *machine) Dial(context.Context) (link.Conn, error) { return nil, errUnreachable }
+
+func (m *machine) String() string { return "world" }
+
+func (m *machine) start() {
+	if m.node != nil {
+		return
+	}
+	n, err := node.New(node.Options{
+		Device:     m.name,
+		Components: m.w.c.Components(m.w.rng, m.w.id),
+		Disk:       m.disk,
+		Links:      []link.Dialer{m},
+		Courier:    courier.Options{Spool: m.w.c.Spool, Batch: m.w.c.Batch, Delivery: m.w.c.Delivery},
+		RingBytes:  m.w.c.RingBytes,
+		Clock:      m,
+		Rings:      m,
+		Random:     m,
+		Rand:       rand.New(rand.NewPCG(m.w.rng.Uint64(), 1)),
+		Logger:     m.w.logger,
+	})
+	if err == nil {
+		err = n.Open()
+	}
+	if err == nil {
+		err = n.Start(context.Background())
+	}
+	if err != nil {
+		m.w.must(err)
+		return
+	}
+	m.life++
+	m.node, m.connected = n, false
+	tasks := n.Tasks()
+	if m.retired {
+		tasks = nil
+	}
+	for _, t := range tasks {
+		m.watch(t)
+	}
+	m.tasks = sched.NewVirtual(m.w.now, tasks)
+	m.perform()
+	m.alive(m.runTasks)
+	m.alive(m.poll)
+}
+
+func (w *World) id() uint64 {
+	w.nextID++
+	return w.nextID
+}
+
+// alive does something now, as long as the machine is in the same life. What it schedules is to go through alive too.
+func (m *machine) alive(do func()) { m.later(0, do) }
+
+func (m *machine) later(d time.Duration, do func()) {
+	life := m.life
+	m.w.after(d, func() {
+		if m.life == life && m.node != nil {
+			do()
+		}
+	})
+}
+
+// watch notes, for the judge, every record whose Publish returned.
+func (m *machine) watch(t *sched.Task) {
+	step := t.Step
+	region := m.node.Region()
+	t.Step = func(now, dt time.Duration) error {
+		var before [packet.Classes]uint64
+		for i := range before {
+			before[i] = region.Next(packet.ClassAt(i))
+		}
+		err := step(now, dt)
+		for i := range before {
+			class := packet.ClassAt(i)
+			stream := telemetry.Stream{Device: m.name, Boot: region.Boot(), Class: class}
+			for seq := before[i]; seq < region.Next(class); seq++ {
+				m.published.add(stream, seq)
+			}
+		}
+		return err
+	}
+}
+
+func (m *machine) runTasks() {
+	m.tasks.Run(m.w.now)
+	if at, ok := m.tasks.Next(); ok {
+		m.later(at-m.w.now, m.runTasks)
+	}
+}
+
+func (m *machine) poll() {
+	m.node.Courier().Poll(m.w.now)
+	m.perform()
+	m.later(pollPeriod, m.poll)
+}
+
+// perform does what the courier asks for.
+func (m *machine) perform() {
+	c := m.node.Courier()
+	for effects := c.Effects(); len(effects) > 0; effects = c.Effects() {
+		for _, e := range effects {
+			switch e := e.(type) {
+			case courier.Sync:
+				m.later(m.w.upTo(25*time.Millisecond), func() {
+					c.Synced(m.w.now, c.SyncSpool())
+					m.perform()
+				})
+			case delivery.Dial:
+				m.later(m.w.upTo(m.w.c.Delay), func() { m.dialled(e.Link) })
+			case delivery.HangUp:
+				m.connected = false
+			case delivery.Transmit:
+				m.transmit(e)
+			}
+		}
+	}
+}
+
+func (m *machine) dialled(l int) {
+	if m.w.net.down || m.w.ground.intake == nil && m.w.rng.IntN(2) == 0 {
+		m.node.Courier().Down(m.w.now, l, errUnreachable)
+	} else {
+		m.connected = true
+		m.node.Courier().Up(m.w.now, l)
+	}
+	m.perform()
+}
+
+func (m *machine) transmit(e delivery.Transmit) {
+	if m.connected {
+		m.w.net.send(link.Append(nil, link.Frame{Data: e.Data}), func(b []byte) { m.w.ground.receive(m.name, b) })
+	}
+	m.later(m.w.upTo(2*time.Millisecond), func() {
+		m.node.Courier().Sent(m.w.now, e.Link, e.Key, nil)
+		m.perform()
+	})
+}
+
+func (m *machine) receive(b []byte) {
+	if m.node == nil || !m.connected {
+		return
+	}
+	m.w.must(m.node.Courier().Received(m.w.now, 0, b))
+	m.perform()
+}
+
+// cut is the network's end of the connection.
+func (m *machine) cut() {
+	if m.node == nil || !m.connected {
+		return
+	}
+	m.connected = false
+	m.node.Courier().Down(m.w.now, 0, errCut)
+	m.perform()
+}
+
+// kill is a SIGKILL: the disk has what was written, the shared memory stays.
+func (m *machine) kill() {
+	if m.node == nil {
+		return
+	}
+	m.left = append(m.left, m.node.Region())
+	m.end()
+	m.disk.Kill()
+}
+
+// powerCut takes the shared memory and what was not synced.
+func (m *machine) powerCut() {
+	if m.node == nil {
+		return
+	}
+	region := m.node.Region()
+	for i := range packet.Classes {
+		class := packet.ClassAt(i)
+		m.published.mayLose(telemetry.Stream{Device: m.name, Boot: region.Boot(), Class: class}, region.Durable(class))
+	}
+	m.w.must(region.Close())
+	m.end()
+	m.disk.Crash(m.w.rng, simdisk.Mode(m.w.rng.IntN(simdisk.Modes)))
+}
+
+func (m *machine) end() {
+	m.node, m.tasks, m.connected = nil, nil, false
+	m.life++
+	m.w.after(m.w.upTo(4*time.Second), m.start)
+}
+
+// retire ends the tasks, for good.
+func (m *machine) retire() {
+	m.retired = true
+	if m.node != nil {
+		m.tasks = sched.NewVirtual(m.w.now, nil)
+		m.node.Flush()
+		m.later(pollPeriod, func() { m.node.Courier().Flush(m.w.now); m.perform() })
+	}
+}
+
+func (m *machine) settled() bool { return m.node != nil && m.node.Courier().Delivered() }
+
+func (m *machine) describe() string {
+	if m.node == nil {
+		return m.name + " down"
+	}
+	s := m.node.Courier().Status()
+	return fmt.Sprintf("%s drained %t, accounts %+v, links %+v, disk error %v", m.name, m.node.Courier().Drained(), s.Accounts, s.Links, s.DiskError)
+}
+
+// idOf reads the identity of a record: its first value, if that is a uint64 named "id".
+func idOf(l *telemetry.Layout, p []byte) (uint64, bool) {
+	if l.Fields[0].Name != "id" || l.Fields[0].Type != packet.Uint64 {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(p[packet.HeaderSize:]), true
+}

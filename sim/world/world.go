@@ -1,0 +1,193 @@
+package world
+
+import (
+	"container/heap"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/courier/batch"
+	"github.com/fulmar-io/fulmar/courier/delivery"
+	"github.com/fulmar-io/fulmar/courier/spool"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// Config says what happens in a world. Probabilities are 0 to 1; durations of 0 mean never.
+type Config struct {
+	Seed     uint64
+	Machines int // default 1
+	// Components makes the components of a machine at each of its starts. Records must carry their identity in a first
+	// field "id" of type uint64 that no other record of the same machine has, unless their layout has no such field.
+	Components func(rng *rand.Rand, nextID func() uint64) []fulmar.Component
+
+	// The network.
+	Loss, Duplication float64
+	Delay             time.Duration // each message takes 1 ms to this long; more than a few ms reorders. Default 20 ms
+	Partitions        time.Duration // mean time between; each lasts up to a tenth of the world's Run or 20 s
+
+	// What breaks.
+	Kills     time.Duration // mean time between SIGKILLs of a machine's process
+	PowerCuts time.Duration // mean time between power cuts of a machine
+	GroundDie time.Duration // mean time between kills or power cuts of the ground
+
+	Spool     spool.Options
+	Batch     [packet.Classes]batch.Limits
+	Delivery  delivery.Options
+	RingBytes int
+}
+
+// World is the state. It is for one goroutine.
+type World struct {
+	c      Config
+	rng    *rand.Rand
+	now    time.Duration
+	events events
+	order  uint64
+
+	machines []*machine
+	ground   *ground
+	net      network
+	calm     bool // nothing breaks any more
+	logger   *slog.Logger
+	err      error // the first thing that must not happen
+	nextID   uint64
+}
+
+// wallStart is the wall time at the world's beginning, ns since 1970.
+const wallStart = 1_800_000_000_000_000_000
+
+// New makes a world and starts what is in it.
+func New(c Config) (*World, error) {
+	if c.Machines <= 0 {
+		c.Machines = 1
+	}
+	if c.Delay <= 0 {
+		c.Delay = 20 * time.Millisecond
+	}
+	w := &World{c: c, rng: rand.New(rand.NewPCG(c.Seed, 0x66756c6d6172)), logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	w.net.w = w
+	w.ground = newGround(w)
+	w.ground.start()
+	for i := range c.Machines {
+		m := newMachine(w, fmt.Sprintf("m%d", i))
+		w.machines = append(w.machines, m)
+		m.start()
+		w.often(c.Kills, m.kill)
+		w.often(c.PowerCuts, m.powerCut)
+	}
+	w.often(c.Partitions, w.net.partition)
+	w.often(c.GroundDie, w.ground.die)
+	return w, w.err
+}
+
+// Now returns the virtual time since the world's beginning.
+func (w *World) Now() time.Duration { return w.now }
+
+// Run lets time pass. It ends early with the first thing that must not happen.
+func (w *World) Run(d time.Duration) error {
+	for end := w.now + d; w.err == nil && len(w.events) > 0 && w.events[0].at <= end; {
+		w.next()
+	}
+	return w.err
+}
+
+func (w *World) next() {
+	e := heap.Pop(&w.events).(event)
+	w.now = e.at
+	e.do()
+}
+
+// Settle stops everything that breaks, ends the machines in order, and lets time pass until all that was published is
+// accounted for, at most limit.
+func (w *World) Settle(limit time.Duration) error {
+	w.calm = true
+	w.net.heal()
+	for _, m := range w.machines {
+		m.retire()
+	}
+	for end := w.now + limit; w.err == nil && !w.settled(); {
+		if len(w.events) == 0 || w.events[0].at > end {
+			return fmt.Errorf("world: not settled after %s: %s", limit, w.describe())
+		}
+		w.next()
+	}
+	return w.err
+}
+
+func (w *World) settled() bool {
+	if w.ground.intake == nil {
+		return false
+	}
+	for _, m := range w.machines {
+		if !m.settled() {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *World) describe() string {
+	s := fmt.Sprintf("ground up %t", w.ground.intake != nil)
+	for _, m := range w.machines {
+		s += "; " + m.describe()
+	}
+	return s
+}
+
+// after does something later. Things at the same time happen in the order in which they were asked for.
+func (w *World) after(d time.Duration, do func()) {
+	w.order++
+	heap.Push(&w.events, event{at: w.now + max(d, 0), order: w.order, do: do})
+}
+
+// often does something again and again, at random times with the given mean, until the world is calm.
+func (w *World) often(mean time.Duration, do func()) {
+	if mean <= 0 {
+		return
+	}
+	w.after(time.Duration(w.rng.ExpFloat64()*float64(mean)), func() {
+		if w.calm {
+			return
+		}
+		do()
+		w.often(mean, do)
+	})
+}
+
+func (w *World) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
+
+// upTo draws a duration from 1 ms to d.
+func (w *World) upTo(d time.Duration) time.Duration {
+	return time.Millisecond + time.Duration(w.rng.Int64N(int64(max(d-time.Millisecond, 1))))
+}
+
+func (w *World) must(err error) {
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("world: at %s: %w", w.now, err)
+	}
+}
+
+type event struct {
+	at    time.Duration
+	order uint64
+	do    func()
+}
+
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].order < e[j].order
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
+func (e *events) Pop() any {
+	last := len(*e) - 1
+	x := (*e)[last]
+	(*e)[last] = event{}
+	*e = (*e)[:last]
+	return x
+}

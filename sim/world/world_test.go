@@ -1,0 +1,144 @@
+package world_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/courier/batch"
+	"github.com/fulmar-io/fulmar/courier/delivery"
+	"github.com/fulmar-io/fulmar/courier/spool"
+	"github.com/fulmar-io/fulmar/sim/world"
+)
+
+var (
+	oneSeed = flag.Uint64("world.seed", 0, "run only this seed")
+	seeds   = flag.Uint64("world.seeds", 200, "how many seeds to run")
+	minutes = flag.Int("world.minutes", 2, "virtual minutes per seed")
+)
+
+// sensor publishes records of one class, each with an identity of its own.
+type sensor struct {
+	name   string
+	class  fulmar.Class
+	period time.Duration
+	burst  float64 // probability that a step publishes
+	nextID func() uint64
+	rng    *rand.Rand
+	out    fulmar.Out[sample]
+}
+
+type sample struct {
+	ID     uint64  `fulmar:"id"`
+	Speed  float64 `unit:"m/s"`
+	Accel  [3]float32
+	Note   string
+	Active bool
+}
+
+func (s *sensor) Spec() fulmar.Spec {
+	return fulmar.Spec{Name: s.name, Tasks: []fulmar.Task{{
+		Name: "sample", Period: s.period, Writes: []fulmar.Output{s.out.As("sample", s.class)}, Step: s.step,
+	}}}
+}
+
+func (s *sensor) step(st *fulmar.Step) error {
+	if s.rng.Float64() >= s.burst {
+		return nil
+	}
+	v := sample{ID: s.nextID(), Speed: s.rng.NormFloat64(), Active: s.rng.IntN(2) == 0}
+	v.Accel[1] = float32(st.Now.Seconds())
+	if s.rng.IntN(20) == 0 {
+		v.Note = strconv.Itoa(s.rng.IntN(1000))
+	}
+	s.out.Set(v)
+	if s.rng.IntN(500) == 0 {
+		st.Event(fulmar.Warning, "something odd")
+	}
+	return nil
+}
+
+func components(rng *rand.Rand, nextID func() uint64) []fulmar.Component {
+	own := func() *rand.Rand { return rand.New(rand.NewPCG(rng.Uint64(), 2)) }
+	return []fulmar.Component{
+		&sensor{name: "imu", class: fulmar.Normal, period: 50 * time.Millisecond, burst: 1, nextID: nextID, rng: own()},
+		&sensor{name: "alarm", class: fulmar.Urgent, period: time.Second, burst: 0.3, nextID: nextID, rng: own()},
+		&sensor{name: "trace", class: fulmar.Bulk, period: 40 * time.Millisecond, burst: 0.7, nextID: nextID, rng: own()},
+	}
+}
+
+// chaos is what a seed's world is like: each trouble is absent in some worlds, so that the others are seen alone too.
+func chaos(seed uint64) world.Config {
+	rng := rand.New(rand.NewPCG(seed, 42))
+	maybe := func(p float64, v float64) float64 {
+		if rng.Float64() < p {
+			return v * rng.Float64()
+		}
+		return 0
+	}
+	c := world.Config{
+		Seed: seed, Components: components,
+		Machines:    1 + rng.IntN(2),
+		Loss:        maybe(0.7, 0.3),
+		Duplication: maybe(0.7, 0.5),
+		Delay:       time.Duration(1+rng.IntN(400)) * time.Millisecond,
+		Partitions:  time.Duration(maybe(0.6, 60) * float64(time.Second)),
+		Kills:       time.Duration(maybe(0.5, 60) * float64(time.Second)),
+		PowerCuts:   time.Duration(maybe(0.5, 60) * float64(time.Second)),
+		GroundDie:   time.Duration(maybe(0.5, 40) * float64(time.Second)),
+		Spool:       spool.Options{MaxBytes: 64 << 20, MinFree: 1},
+		Delivery:    delivery.Options{InFlightFrames: 1 + rng.IntN(64), BackoffCap: 10 * time.Second},
+	}
+	if rng.IntN(4) == 0 {
+		c.Spool.MaxBytes = 1 << 20 // of which a class's segment is an eighth: things yield
+		c.Partitions = 15 * time.Second
+	}
+	if rng.IntN(5) == 0 {
+		c.RingBytes = 1 // the least there is: it overflows while the disk is slow
+	}
+	for i := range c.Batch {
+		c.Batch[i] = batch.Limits{Records: 1 + rng.IntN(200), Age: time.Duration(1+rng.IntN(2000)) * time.Millisecond}
+	}
+	return c
+}
+
+func TestEveryRecordIsAccountedFor(t *testing.T) {
+	first, last := uint64(1), *seeds
+	if s := os.Getenv("FULMAR_WORLD_SEEDS"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("FULMAR_WORLD_SEEDS: %v", err)
+		}
+		last = n
+	}
+	if *oneSeed != 0 {
+		first, last = *oneSeed, *oneSeed
+	}
+	for seed := first; seed <= last; seed++ {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			t.Parallel()
+			if err := live(chaos(seed), time.Duration(*minutes)*time.Minute); err != nil {
+				t.Errorf("%v\nto see it again: go test ./sim/world -run TestEveryRecord -world.seed=%d", err, seed)
+			}
+		})
+	}
+}
+
+func live(c world.Config, d time.Duration) error {
+	w, err := world.New(c)
+	if err != nil {
+		return err
+	}
+	if err := w.Run(d); err != nil {
+		return err
+	}
+	if err := w.Settle(time.Hour); err != nil {
+		return err
+	}
+	return w.Judge()
+}
