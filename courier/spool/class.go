@@ -277,9 +277,15 @@ func (c *class) save() error {
 	if k.index == c.saved {
 		return nil
 	}
-	if err := errors.Join(c.log.SaveMeta(k.append(nil)), c.log.TrimFront(k.index)); err != nil {
+	if err := c.log.SaveMeta(k.append(nil)); err != nil {
 		return fmt.Errorf("spool: %s: %w", c.class, err)
 	}
 	c.saved = k.index
+	// Only whole segments: the state follows from all records after a checkpoint, those before the cursor among them.
+	for end, ok := c.log.OldestSealed(); ok && end <= k.index; end, ok = c.log.OldestSealed() {
+		if err := c.log.TrimFront(end); err != nil {
+			return fmt.Errorf("spool: %s: %w", c.class, err)
+		}
+	}
 	return nil
 }
