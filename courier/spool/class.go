@@ -274,13 +274,12 @@ func (c *class) account() ledger.Account {
 // save persists the cursor and lets go of what is before it.
 func (c *class) save() error {
 	k := &c.state.cursor
-	if k.index == c.saved {
-		return nil
+	if k.index != c.saved {
+		if err := c.log.SaveMeta(k.append(nil)); err != nil {
+			return fmt.Errorf("spool: %s: %w", c.class, err)
+		}
+		c.saved = k.index
 	}
-	if err := c.log.SaveMeta(k.append(nil)); err != nil {
-		return fmt.Errorf("spool: %s: %w", c.class, err)
-	}
-	c.saved = k.index
 	// Only whole segments: the state follows from all records after a checkpoint, those before the cursor among them.
 	for end, ok := c.log.OldestSealed(); ok && end <= k.index; end, ok = c.log.OldestSealed() {
 		if err := c.log.TrimFront(end); err != nil {

@@ -25,7 +25,7 @@ func (o Options) withDefaults() Options {
 	if o.SegmentBytes <= 0 {
 		o.SegmentBytes = 4 << 20
 	}
-	o.SegmentBytes = max(min(o.SegmentBytes, o.MaxBytes/8), 64<<10)
+	o.SegmentBytes = max(min(o.SegmentBytes, o.MaxBytes/8), 16<<10)
 	if o.MinFree <= 0 {
 		o.MinFree = 64 << 20
 	}
@@ -119,6 +119,9 @@ func (s *Spool) Append(c packet.Class, frames ...[]byte) (Yielded, error) {
 		return yielded, err
 	}
 	k := s.classes[c.Index()]
+	if err := k.appendDeclarations(); err != nil {
+		return yielded, err
+	}
 	for _, f := range frames {
 		if err := k.appendFrame(kindFrame, f); err != nil {
 			return yielded, err

@@ -28,6 +28,7 @@ type sensor struct {
 	class  fulmar.Class
 	period time.Duration
 	burst  float64 // probability that a step publishes
+	big    bool
 	nextID func() uint64
 	rng    *rand.Rand
 	out    fulmar.Out[sample]
@@ -54,7 +55,10 @@ func (s *sensor) step(st *fulmar.Step) error {
 	v := sample{ID: s.nextID(), Speed: s.rng.NormFloat64(), Active: s.rng.IntN(2) == 0}
 	v.Accel[1] = float32(st.Now.Seconds())
 	if s.rng.IntN(20) == 0 {
-		v.Note = strconv.Itoa(s.rng.IntN(1000))
+		v.Note = s.text(s.rng.IntN(10))
+	}
+	if s.big {
+		v.Note = s.text(s.rng.IntN(3000))
 	}
 	s.out.Set(v)
 	if s.rng.IntN(500) == 0 {
@@ -63,12 +67,23 @@ func (s *sensor) step(st *fulmar.Step) error {
 	return nil
 }
 
-func components(rng *rand.Rand, nextID func() uint64) []fulmar.Component {
-	own := func() *rand.Rand { return rand.New(rand.NewPCG(rng.Uint64(), 2)) }
-	return []fulmar.Component{
-		&sensor{name: "imu", class: fulmar.Normal, period: 50 * time.Millisecond, burst: 1, nextID: nextID, rng: own()},
-		&sensor{name: "alarm", class: fulmar.Urgent, period: time.Second, burst: 0.3, nextID: nextID, rng: own()},
-		&sensor{name: "trace", class: fulmar.Bulk, period: 40 * time.Millisecond, burst: 0.7, nextID: nextID, rng: own()},
+// text is n digits that do not compress well.
+func (s *sensor) text(n int) string {
+	b := make([]byte, 0, n+20)
+	for len(b) < n {
+		b = strconv.AppendUint(b, s.rng.Uint64(), 36)
+	}
+	return string(b[:n])
+}
+
+func components(big bool) func(*rand.Rand, func() uint64) []fulmar.Component {
+	return func(rng *rand.Rand, nextID func() uint64) []fulmar.Component {
+		own := func() *rand.Rand { return rand.New(rand.NewPCG(rng.Uint64(), 2)) }
+		return []fulmar.Component{
+			&sensor{name: "imu", class: fulmar.Normal, period: 50 * time.Millisecond, burst: 1, nextID: nextID, rng: own()},
+			&sensor{name: "alarm", class: fulmar.Urgent, period: time.Second, burst: 0.3, nextID: nextID, rng: own()},
+			&sensor{name: "trace", class: fulmar.Bulk, period: 40 * time.Millisecond, burst: 0.7, big: big, nextID: nextID, rng: own()},
+		}
 	}
 }
 
@@ -82,7 +97,7 @@ func chaos(seed uint64) world.Config {
 		return 0
 	}
 	c := world.Config{
-		Seed: seed, Components: components,
+		Seed: seed, Components: components(seed%3 == 0),
 		Machines:    1 + rng.IntN(2),
 		Loss:        maybe(0.7, 0.3),
 		Duplication: maybe(0.7, 0.5),
@@ -95,11 +110,13 @@ func chaos(seed uint64) world.Config {
 		Delivery:    delivery.Options{InFlightFrames: 1 + rng.IntN(64), BackoffCap: 10 * time.Second},
 	}
 	if rng.IntN(4) == 0 {
-		c.Spool.MaxBytes = 1 << 20 // of which a class's segment is an eighth: things yield
+		c.Components = components(true)
+		c.Spool.MaxBytes = 256 << 10 // of which a segment is an eighth: things yield
 		c.Partitions = 15 * time.Second
 	}
 	if rng.IntN(5) == 0 {
-		c.RingBytes = 1 // the least there is: it overflows while the disk is slow
+		c.Components = components(true)
+		c.RingBytes = 1 // the least there is: it overflows when the disk is full or slow
 	}
 	for i := range c.Batch {
 		c.Batch[i] = batch.Limits{Records: 1 + rng.IntN(200), Age: time.Duration(1+rng.IntN(2000)) * time.Millisecond}
