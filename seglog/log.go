@@ -329,6 +329,7 @@ func (l *Log) isClosed() bool {
 	defer l.mu.RUnlock()
 	return l.closed
 }
+
 // gives back that segment's space.
 func (l *Log) OldestSealed() (end uint64, ok bool) {
 	l.mu.Lock()
