@@ -30,6 +30,8 @@ type Index struct {
 
 	mu      sync.RWMutex
 	devices map[string]*deviceIndex // guarded by mu
+	// forgotten is the index below which nothing is left; guarded by mu.
+	forgotten uint64
 }
 
 // deviceIndex is what is kept in memory of a device.
@@ -70,6 +72,7 @@ func OpenIndex(ctx context.Context, path string, frames *Frames) (x *Index, rebu
 	if err := x.CatchUp(ctx); err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
+	x.forgotten = frames.First()
 	return x, rebuilt, nil
 }
 
@@ -248,5 +251,27 @@ func valueOf(c *frame.Column, i int) any {
 	case packet.String:
 		return c.Str[i]
 	}
+	return nil
+}
+
+// Forget removes from the index what is about frames before first, which the log has let go.
+func (x *Index) Forget(ctx context.Context, first uint64) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if first <= x.forgotten {
+		return nil
+	}
+	for _, q := range []string{
+		"UPDATE layout SET rows = rows - (SELECT coalesce(sum(rows), 0) FROM part WHERE part.layout = layout.id AND part.frame < ?)",
+		"DELETE FROM part WHERE frame < ?",
+		"DELETE FROM event WHERE frame < ?",
+		"DELETE FROM undecoded WHERE frame < ?",
+		"DELETE FROM frame WHERE idx < ?",
+	} {
+		if _, err := x.db.ExecContext(ctx, q, int64(first)); err != nil {
+			return fmt.Errorf("store: forget: %w", err)
+		}
+	}
+	x.forgotten = first
 	return nil
 }

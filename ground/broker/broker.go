@@ -1,0 +1,135 @@
+// Package broker is the ground's own message broker: a NATS server with its MQTT listener, in this process, so that
+// devices that speak MQTT and devices that speak NATS arrive at one subscription. It is for a ground without a broker of
+// its own; where there is one, the ground connects to that.
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/fulmar-io/fulmar/link"
+	linknats "github.com/fulmar-io/fulmar/link/nats"
+)
+
+// Options of a Broker.
+type Options struct {
+	MQTT string // address to listen on for MQTT, "host:port"; port 0 for any
+	NATS string // the same for NATS; empty for none
+	Dir  string // folder for what MQTT sessions need; it holds no telemetry
+	Log  *slog.Logger
+}
+
+// Broker is a running server.
+type Broker struct {
+	s *server.Server
+	o *server.Options
+}
+
+// Start starts the server and returns when it takes connections.
+func Start(o Options) (*Broker, error) {
+	mqttHost, mqttPort, err := address("MQTT", o.MQTT)
+	if err != nil {
+		return nil, err
+	}
+	so := &server.Options{
+		ServerName: "fulmar-ground", NoSigs: true, NoSystemAccount: false,
+		JetStream: true, StoreDir: o.Dir, // MQTT sessions need it
+		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 256 << 20,
+		MaxPayload: link.MaxMessage + 64<<10,
+		MQTT:       server.MQTTOpts{Host: mqttHost, Port: mqttPort},
+		DontListen: o.NATS == "",
+	}
+	if o.NATS != "" {
+		if so.Host, so.Port, err = address("NATS", o.NATS); err != nil {
+			return nil, err
+		}
+	}
+	s, err := server.NewServer(so)
+	if err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	s.SetLoggerV2(logger{o.Log}, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		s.Shutdown()
+		return nil, errors.New("broker: not ready after 10 s")
+	}
+	return &Broker{s: s, o: so}, nil
+}
+
+// PortError says that an address cannot be listened on.
+type PortError struct {
+	What    string // "MQTT", "NATS", "HTTP"
+	Address string
+	Err     error
+}
+
+// Error implements error.
+func (e *PortError) Error() string {
+	return fmt.Sprintf("listen for %s on %s: %v", e.What, e.Address, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *PortError) Unwrap() error { return e.Err }
+
+// address splits an address, after finding out that it is free: the server itself would only log that it is not.
+func address(what, addr string) (host string, port int, err error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", 0, &PortError{What: what, Address: addr, Err: err}
+	}
+	bound := l.Addr().(*net.TCPAddr).Port
+	if err := l.Close(); err != nil {
+		return "", 0, &PortError{What: what, Address: addr, Err: err}
+	}
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, &PortError{What: what, Address: addr, Err: err}
+	}
+	if port, err = strconv.Atoi(p); err != nil || port == 0 {
+		port = bound
+	}
+	return host, port, nil
+}
+
+// MQTT returns the URL under which machines reach it over MQTT.
+func (b *Broker) MQTT() string {
+	return "mqtt://" + net.JoinHostPort(b.o.MQTT.Host, strconv.Itoa(b.o.MQTT.Port))
+}
+
+// NATS returns the URL under which machines reach it over NATS, or "" if it does not listen for that.
+func (b *Broker) NATS() string {
+	if b.o.DontListen {
+		return ""
+	}
+	return "nats://" + net.JoinHostPort(b.o.Host, strconv.Itoa(b.o.Port))
+}
+
+// Receiver returns the ground's end of what arrives at the broker.
+func (b *Broker) Receiver() (link.Receiver, error) {
+	return linknats.Listen("nats://embedded", "", nats.InProcessServer(b.s))
+}
+
+// Close stops the server and returns when it has ended.
+func (b *Broker) Close() error {
+	b.s.Shutdown()
+	b.s.WaitForShutdown()
+	return nil
+}
+
+// logger passes on what the server says that an operator should know.
+type logger struct{ l *slog.Logger }
+
+func (l logger) Noticef(format string, v ...any) { l.l.Debug("broker: " + fmt.Sprintf(format, v...)) }
+func (l logger) Warnf(format string, v ...any)   { l.l.Debug("broker: " + fmt.Sprintf(format, v...)) }
+func (l logger) Fatalf(format string, v ...any)  { l.l.Error("broker: " + fmt.Sprintf(format, v...)) }
+func (l logger) Errorf(format string, v ...any)  { l.l.Warn("broker: " + fmt.Sprintf(format, v...)) }
+func (l logger) Debugf(string, ...any)           {}
+func (l logger) Tracef(string, ...any)           {}

@@ -1,0 +1,245 @@
+package station
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/ground"
+	"github.com/fulmar-io/fulmar/ground/ingest"
+	"github.com/fulmar-io/fulmar/ground/store"
+	"github.com/fulmar-io/fulmar/link"
+)
+
+// Options of a Station.
+type Options struct {
+	// Disk holds the frames, in the folder "frames". IndexPath is where the index is, in the operating system's terms.
+	Disk      env.Disk
+	IndexPath string
+	Receivers []link.Receiver // closed by Run
+	Ingest    ingest.Options
+	Frames    store.FramesOptions
+	// Publish is told of every committed frame, for those who watch; nil if nobody can.
+	Publish func(ground.Update)
+	// Wall is the ground's clock. Default time.Now.
+	Wall   func() time.Time
+	Logger *slog.Logger
+}
+
+// Station is a ground. Source, Intake and Delayed may be used while Run runs.
+type Station struct {
+	o      Options
+	intake *ingest.Intake
+	index  *store.Index
+
+	events  chan func()
+	commits chan []store.Item
+	wg      sync.WaitGroup
+	senders map[string]link.Receiver // device → where it was heard last; of the loop
+}
+
+// Open opens the log and the index and brings the index up to date.
+func Open(ctx context.Context, o Options) (*Station, error) {
+	if o.Wall == nil {
+		o.Wall = time.Now
+	}
+	if o.Publish == nil {
+		o.Publish = func(ground.Update) {}
+	}
+	in, err := ingest.OpenIntake(o.Disk, "frames", o.Ingest, o.Frames)
+	if err != nil {
+		return nil, err
+	}
+	index, rebuilt, err := store.OpenIndex(ctx, o.IndexPath, in.Frames())
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	if rebuilt != nil {
+		o.Logger.Error("the index was damaged; it is built again from the frames, the old one is set aside", "error", rebuilt)
+	}
+	index.Ledger = in.Account
+	return &Station{o: o, intake: in, index: index, events: make(chan func(), 256), commits: make(chan []store.Item, 64),
+		senders: make(map[string]link.Receiver)}, nil
+}
+
+// Index returns the station's index.
+func (s *Station) Index() *store.Index { return s.index }
+
+// Intake returns the station's intake.
+func (s *Station) Intake() *ingest.Intake { return s.intake }
+
+// Run receives, stores, acknowledges and indexes until ctx ends, and returns after everything it started has. What was
+// received and not yet committed is not acknowledged, and comes again.
+func (s *Station) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, r := range s.o.Receivers {
+		s.wg.Add(1)
+		go func() { defer s.wg.Done(); s.receive(ctx, r) }()
+	}
+	indexed := make(chan struct{})
+	go func() { defer close(indexed); s.indexer() }()
+	s.loop(ctx)
+	var err error
+	for _, r := range s.o.Receivers {
+		err = errors.Join(err, r.Close())
+	}
+	ended := make(chan struct{})
+	go func() { s.wg.Wait(); close(ended) }()
+	for waiting := true; waiting; {
+		select {
+		case <-s.events: // of goroutines that end
+		case <-ended:
+			waiting = false
+		}
+	}
+	close(s.commits)
+	<-indexed
+	return errors.Join(err, s.index.Close(), s.intake.Close())
+}
+
+// loop is the one goroutine that touches the intake.
+func (s *Station) loop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-s.events:
+			f()
+		}
+		s.perform(ctx)
+	}
+}
+
+func (s *Station) receive(ctx context.Context, r link.Receiver) {
+	for {
+		m, err := r.Recv(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.o.Logger.Error("link ended", "link", r.String(), "error", err)
+			}
+			return
+		}
+		event := func() {
+			s.senders[m.Device] = r
+			if err := s.intake.Message(s.o.Wall().UnixNano(), m.Device, m.Message); err != nil {
+				s.o.Logger.Warn("message dropped", "link", r.String(), "device", m.Device, "error", err)
+			}
+		}
+		select {
+		case s.events <- event:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Station) perform(ctx context.Context) {
+	var items []store.Item
+	for effects := s.intake.Effects(); len(effects) > 0; effects = s.intake.Effects() {
+		for _, e := range effects {
+			switch e := e.(type) {
+			case ingest.Sync:
+				s.wg.Add(1)
+				go func() { defer s.wg.Done(); s.sync(ctx) }()
+			case ingest.Reply:
+				s.reply(ctx, e)
+			case ingest.Committed:
+				items = append(items, store.Item{Index: e.Index, Received: e.Received, Committed: s.o.Wall().UnixNano(), Data: e.Data})
+			}
+		}
+	}
+	if len(items) > 0 {
+		select {
+		case s.commits <- items:
+		default: // the indexer is behind: it finds them in the log
+		}
+	}
+}
+
+// syncRetry is how long a failing disk is left alone between attempts.
+const syncRetry = time.Second
+
+func (s *Station) sync(ctx context.Context) {
+	err := s.intake.Sync()
+	if err != nil {
+		s.o.Logger.Error("frames cannot be made durable; nothing is acknowledged until they are", "error", err)
+		t := time.NewTimer(syncRetry)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	select {
+	case s.events <- func() { s.intake.Synced(err) }:
+	case <-ctx.Done():
+	}
+}
+
+func (s *Station) reply(ctx context.Context, e ingest.Reply) {
+	r := s.senders[e.Device]
+	if r == nil {
+		return
+	}
+	if refused, ok := e.Message.(link.Refuse); ok {
+		s.o.Logger.Error("frame refused for good; its machine keeps it with the dead letters", "device", e.Device,
+			"code", refused.Code.String(), "reason", refused.Text)
+	}
+	if err := r.Send(ctx, e.Device, link.Append(nil, e.Message)); err != nil {
+		s.o.Logger.Debug("reply not sent; its machine asks again", "device", e.Device, "error", err)
+	}
+}
+
+// indexer indexes what is committed. Where it missed something it reads the log.
+func (s *Station) indexer() {
+	ctx := context.Background()
+	next := s.intake.Frames().Next()
+	for items := range s.commits {
+		if len(items) == 0 {
+			continue
+		}
+		if items[0].Index > next {
+			if err := s.index.CatchUp(ctx); err != nil {
+				s.o.Logger.Error("index", "error", err)
+				continue
+			}
+		}
+		next = items[len(items)-1].Index + 1
+		added, err := s.index.Add(ctx, items, true)
+		if err != nil {
+			s.o.Logger.Error("index is behind the log; it catches up", "error", err)
+			next = 0
+			continue
+		}
+		for _, u := range added.Updates {
+			s.o.Publish(u)
+		}
+		s.ask(added)
+		s.retain()
+	}
+}
+
+// ask passes on which layouts are missing.
+func (s *Station) ask(added store.Added) {
+	for device, ids := range added.Missing {
+		select {
+		case s.events <- func() { s.intake.Missing(device, ids) }:
+		default: // asked again with the next frame
+		}
+	}
+}
+
+func (s *Station) retain() {
+	first, err := s.intake.Frames().Retain()
+	if err == nil {
+		err = s.index.Forget(context.Background(), first)
+	}
+	if err != nil {
+		s.o.Logger.Error("retention", "error", fmt.Errorf("station: %w", err))
+	}
+}
