@@ -198,22 +198,16 @@ func (s *Station) reply(ctx context.Context, e ingest.Reply) {
 // indexer indexes what is committed. Where it missed something it reads the log.
 func (s *Station) indexer() {
 	ctx := context.Background()
-	next := s.intake.Frames().Next()
 	for items := range s.commits {
-		if len(items) == 0 {
-			continue
-		}
-		if items[0].Index > next {
+		if items[0].Index > s.index.Next() {
 			if err := s.index.CatchUp(ctx); err != nil {
 				s.o.Logger.Error("index", "error", err)
 				continue
 			}
 		}
-		next = items[len(items)-1].Index + 1
 		added, err := s.index.Add(ctx, items, true)
 		if err != nil {
 			s.o.Logger.Error("index is behind the log; it catches up", "error", err)
-			next = 0
 			continue
 		}
 		for _, u := range added.Updates {

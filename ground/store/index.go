@@ -30,6 +30,7 @@ type Index struct {
 
 	mu      sync.RWMutex
 	devices map[string]*deviceIndex // guarded by mu
+	next    uint64                  // first frame that is not indexed; guarded by mu
 	// forgotten is the index below which nothing is left; guarded by mu.
 	forgotten uint64
 }
@@ -84,6 +85,11 @@ func (x *Index) Latency() *sched.Histogram { return &x.latency }
 
 // load reads what is kept in memory.
 func (x *Index) load(ctx context.Context) error {
+	var next int64
+	if err := x.db.QueryRowContext(ctx, "SELECT next FROM progress").Scan(&next); err != nil {
+		return err
+	}
+	x.next = uint64(next)
 	byID := make(map[int64]*deviceIndex)
 	err := each(ctx, x.db, func(rows *sql.Rows) error {
 		d := newDeviceIndex()
@@ -157,11 +163,7 @@ func each(ctx context.Context, db interface {
 func (x *Index) CatchUp(ctx context.Context) error {
 	const batch = 256
 	for {
-		var next int64
-		if err := x.db.QueryRowContext(ctx, "SELECT next FROM progress").Scan(&next); err != nil {
-			return fmt.Errorf("store: catch up: %w", err)
-		}
-		at := max(uint64(next), x.frames.First())
+		at := max(x.Next(), x.frames.First())
 		end := min(x.frames.Durable()+1, at+batch)
 		if at >= end {
 			return nil
@@ -183,6 +185,13 @@ func (x *Index) CatchUp(ctx context.Context) error {
 	}
 }
 
+// Next returns the index of the first frame that is not indexed yet.
+func (x *Index) Next() uint64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.next
+}
+
 // Item is a frame of the log, to be indexed. Received and Committed are the ground's wall clock, ns since 1970; Committed
 // is 0 where it is not known any more.
 type Item struct {
@@ -199,7 +208,8 @@ type Added struct {
 	Missing map[string][]telemetry.LayoutID
 }
 
-// Add indexes frames that were committed, in the order of the log. With watched, Updates are made.
+// Add indexes frames that were committed, in the order of the log, which goes on at Next; what is indexed already is
+// passed over. With watched, Updates are made.
 func (x *Index) Add(ctx context.Context, items []Item, watched bool) (Added, error) {
 	if len(items) == 0 {
 		return Added{}, nil
@@ -214,16 +224,19 @@ func (x *Index) add(ctx context.Context, items []Item, next uint64, watched bool
 	}
 	w := &writer{x: x, ctx: ctx, tx: tx, watched: watched, added: Added{Missing: make(map[string][]telemetry.LayoutID)}}
 	x.mu.Lock()
-	err = w.all(items, next)
-	x.mu.Unlock()
-	if err == nil {
+	defer x.mu.Unlock()
+	if err = w.all(items, next); err == nil {
 		err = tx.Commit()
 	} else {
 		err = errors.Join(err, tx.Rollback())
 	}
 	if err != nil {
+		// What is in memory may be ahead of what was rolled back.
+		x.devices = make(map[string]*deviceIndex)
+		err = errors.Join(err, x.load(ctx))
 		return Added{}, fmt.Errorf("store: index: %w", err)
 	}
+	x.next = next
 	return w.added, nil
 }
 

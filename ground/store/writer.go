@@ -39,6 +39,9 @@ func (w *writer) insert(query string, args ...any) (int64, error) {
 
 func (w *writer) all(items []Item, next uint64) error {
 	for _, it := range items {
+		if it.Index < w.x.next {
+			continue
+		}
 		if err := w.frame(it); err != nil {
 			return fmt.Errorf("frame %d: %w", it.Index, err)
 		}
