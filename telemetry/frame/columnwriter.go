@@ -250,6 +250,21 @@ func (q *residuals) floats(words []uint64, w *columnWriter, mantissa uint, expMa
 
 // best returns the transform, as its offset among the floats' or the integers', that will probably be shortest.
 func (w *columnWriter) best() int {
+	t, _ := w.bestCost()
+	return t
+}
+
+// intCost returns what the words would take as integers, in bits.
+func (w *columnWriter) intCost() float32 {
+	if constant(w.words) {
+		return 0
+	}
+	w.intResiduals()
+	_, c := w.bestCost()
+	return c
+}
+
+func (w *columnWriter) bestCost() (int, float32) {
 	t, least := floatDelta, cost(&w.delta.hist, len(w.delta.r))
 	if c := cost(&w.direct.hist, len(w.direct.r)); c < least {
 		t, least = floatDirect, c
@@ -262,11 +277,11 @@ func (w *columnWriter) best() int {
 		// Only the changes cost, and a bit for each word, of which compression makes less.
 		w.delta.hist[0] = 0
 		if c := cost(&w.delta.hist, n-int(zero)) + float32(n)/2; c < least {
-			return floatSparse
+			return floatSparse, c
 		}
 		w.delta.hist[0] = zero
 	}
-	return t
+	return t, least
 }
 
 // logTable[i] is i·log2(i).

@@ -104,6 +104,9 @@ type part struct {
 	from   int // of its rows in Decoder.seq, mono, wall, sev
 	next   int // while records are dealt out
 	block  int // in Decoder.blocks; -1 if it has none
+
+	against int // what the times are told against
+	last    uint64
 }
 
 // arena hands out slices that are valid until it is reset.
@@ -310,42 +313,6 @@ func (d *Decoder) checkLimits() error {
 		return fmt.Errorf("frame: decode: %d bytes in %d columns: %w", size, columns, ErrLimit)
 	}
 	return nil
-}
-
-// readTimes reads times and severities and deals them out to the layouts.
-func (d *Decoder) readTimes() {
-	in, n := &d.in, len(d.order)
-	d.seq, d.mono, d.wall, d.sev = grow(d.seq, n), grow(d.mono, n), grow(d.wall, n), grow(d.sev, n)
-	scale := int(in.desc.byte())
-	if scale >= len(timeScales) {
-		in.fail()
-		return
-	}
-	unit, base := uint64(timeScales[scale]), uint64(d.header.MinMono)
-	for _, p := range d.parts {
-		for i, v := range in.ints(p.rows) {
-			d.mono[p.from+i] = int64(base + v*unit)
-		}
-	}
-	offsets := in.ints(n)
-	for j, l := range d.order {
-		p := &d.parts[l]
-		d.seq[p.next] = d.header.First + uint64(j)
-		d.wall[p.next] = int64(offsets[j] + uint64(d.mono[p.next]))
-		p.next++
-	}
-	for i := range d.parts {
-		d.parts[i].next = d.parts[i].from
-	}
-	for j, s := range in.ints(n) {
-		p := &d.parts[d.order[j]]
-		sev := packet.Severity(s)
-		if s > math.MaxUint8 || !sev.Valid() {
-			in.fail()
-		}
-		d.sev[p.next] = sev
-		p.next++
-	}
 }
 
 // readBlocks reads the columns.

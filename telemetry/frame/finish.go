@@ -150,43 +150,6 @@ func (p *orderPredictor) update(i uint16) {
 	p.slot = uint16((p.context & (1<<48 - 1)) * 0x9e3779b97f4a7c15 >> 52)
 }
 
-// timeScales are what times may be multiples of, in ns.
-var timeScales = [...]int64{1, 1_000, 1_000_000}
-
-// encodeTimes writes the times and severities.
-func (e *Encoder) encodeTimes(n int, active []*rows) {
-	w := &e.out
-	base := e.header.MinMono
-	scale := len(timeScales) - 1
-	for _, m := range e.mono[:n] {
-		for (uint64(m)-uint64(base))%uint64(timeScales[scale]) != 0 {
-			scale--
-		}
-	}
-	w.desc = append(w.desc, byte(scale))
-	unit := uint64(timeScales[scale])
-	for i := range active {
-		words := w.words[:0]
-		for j, l := range e.order[:n] {
-			if int(l) == i {
-				words = append(words, (uint64(e.mono[j])-uint64(base))/unit)
-			}
-		}
-		w.words = words
-		w.ints()
-	}
-	w.words = w.words[:0]
-	for j, t := range e.wall[:n] {
-		w.words = append(w.words, uint64(t)-uint64(e.mono[j]))
-	}
-	w.ints()
-	w.words = w.words[:0]
-	for _, s := range e.sev[:n] {
-		w.words = append(w.words, uint64(s))
-	}
-	w.ints()
-}
-
 // layout writes the columns of the first n rows of r.
 func (w *columnWriter) layout(r *rows, n int) {
 	w.desc = binary.AppendUvarint(w.desc, uint64(r.series))

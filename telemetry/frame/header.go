@@ -21,7 +21,7 @@ const (
 	MaxLayouts = 1024      // different layouts in a frame
 	// MaxRaw bounds what a frame's records take when they are spelled out: their values as packets have them, and
 	// recordOverhead for each record.
-	MaxRaw = 1 << 20
+	MaxRaw = 2 << 20
 )
 
 // recordOverhead is what a record costs beyond its values: its two times.
