@@ -62,6 +62,7 @@ type columnWriter struct {
 type residuals struct {
 	r    []uint64
 	hist [65]int32
+	all  uint64 // all residuals ORed
 }
 
 func (q *residuals) reset(n int) {
@@ -70,6 +71,7 @@ func (q *residuals) reset(n int) {
 	}
 	q.r = q.r[:n]
 	q.hist = [65]int32{}
+	q.all = 0
 }
 
 func (w *columnWriter) reset() {
@@ -88,14 +90,8 @@ func constant(words []uint64) bool {
 // ints writes the words as integers.
 func (w *columnWriter) ints() {
 	words := w.words
-	switch {
-	case !constant(words):
-	case words[0] == 0:
-		w.desc = append(w.desc, codeZero)
-		return
-	default:
-		w.desc = append(w.desc, codeConstV)
-		w.value = binary.AppendVarint(w.value, int64(words[0]))
+	if constant(words) {
+		w.constantInt(words[0])
 		return
 	}
 	w.intResiduals()
@@ -108,6 +104,24 @@ func (w *columnWriter) ints() {
 	w.value = binary.AppendVarint(w.value, int64(base))
 }
 
+func (w *columnWriter) constantInt(v uint64) {
+	if v == 0 {
+		w.desc = append(w.desc, codeZero)
+		return
+	}
+	w.desc = append(w.desc, codeConstV)
+	w.value = binary.AppendVarint(w.value, int64(v))
+}
+
+func (w *columnWriter) constant32(v uint32) {
+	if v == 0 {
+		w.desc = append(w.desc, codeZero)
+		return
+	}
+	w.desc = append(w.desc, codeConst4)
+	w.value = binary.LittleEndian.AppendUint32(w.value, v)
+}
+
 func (w *columnWriter) intResiduals() {
 	words := w.words
 	w.delta.reset(len(words) - 1)
@@ -115,34 +129,33 @@ func (w *columnWriter) intResiduals() {
 	w.direct.reset(len(words))
 	least := int64(words[0])
 	before, step := words[0], uint64(0)
+	all, all2 := uint64(0), uint64(0)
 	for i, v := range words[1:] {
 		d := v - before
 		r, r2 := zigzag(int64(d)), zigzag(int64(d-step))
 		w.delta.r[i], w.delta2.r[i] = r, r2
+		all, all2 = all|r, all2|r2
 		w.delta.hist[bits.Len64(r)]++
 		w.delta2.hist[bits.Len64(r2)]++
 		before, step = v, d
 		least = min(least, int64(v))
 	}
-	w.least = uint64(least)
+	w.delta.all, w.delta2.all = all, all2
+	w.least, all = uint64(least), 0
 	for i, v := range words {
 		r := v - w.least
 		w.direct.r[i] = r
 		w.direct.hist[bits.Len64(r)]++
+		all |= r
 	}
+	w.direct.all = all
 }
 
 // floats32 writes the words as the bits of float32 values.
 func (w *columnWriter) floats32() {
 	words := w.words
-	switch {
-	case !constant(words):
-	case words[0] == 0:
-		w.desc = append(w.desc, codeZero)
-		return
-	default:
-		w.desc = append(w.desc, codeConst4)
-		w.value = binary.LittleEndian.AppendUint32(w.value, uint32(words[0]))
+	if constant(words) {
+		w.constant32(uint32(words[0]))
 		return
 	}
 	w.deltas32()
@@ -161,16 +174,19 @@ func (w *columnWriter) deltas32() {
 	w.delta.reset(len(words) - 1)
 	w.delta2.reset(len(words) - 1)
 	before, step := sortable32(uint32(words[0])), int32(0)
+	all, all2 := uint32(0), uint32(0)
 	for i, v := range words[1:] {
 		s := sortable32(uint32(v))
 		d := s - before // may wrap, and is added back the same way
 		d2 := d - step
 		r, r2 := uint32(d<<1)^uint32(d>>31), uint32(d2<<1)^uint32(d2>>31)
 		w.delta.r[i], w.delta2.r[i] = uint64(r), uint64(r2)
+		all, all2 = all|r, all2|r2
 		w.delta.hist[bits.Len32(r)]++
 		w.delta2.hist[bits.Len32(r2)]++
 		before, step = s, d
 	}
+	w.delta.all, w.delta2.all = uint64(all), uint64(all2)
 }
 
 // floats64 writes the words as the bits of float64 values, as float32 where all of them are.
@@ -216,15 +232,18 @@ func (w *columnWriter) deltas64() {
 	w.delta.reset(len(words) - 1)
 	w.delta2.reset(len(words) - 1)
 	before, step := sortable64(words[0]), int64(0)
+	all, all2 := uint64(0), uint64(0)
 	for i, v := range words[1:] {
 		s := sortable64(v)
 		d := s - before
 		r, r2 := zigzag(d), zigzag(d-step)
 		w.delta.r[i], w.delta2.r[i] = r, r2
+		all, all2 = all|r, all2|r2
 		w.delta.hist[bits.Len64(r)]++
 		w.delta2.hist[bits.Len64(r2)]++
 		before, step = s, d
 	}
+	w.delta.all, w.delta2.all = all, all2
 }
 
 // floats makes the residuals of floatDirect, for floats with so many bits of mantissa and that largest exponent.
@@ -245,6 +264,7 @@ func (q *residuals) floats(words []uint64, w *columnWriter, mantissa uint, expMa
 		r := (e<<1|v>>signBit)<<width | v&mask>>w.dropped
 		q.r[i] = r
 		q.hist[bits.Len64(r)]++
+		q.all |= r
 	}
 }
 
@@ -265,18 +285,18 @@ func (w *columnWriter) intCost() float32 {
 }
 
 func (w *columnWriter) bestCost() (int, float32) {
-	t, least := floatDelta, cost(&w.delta.hist, len(w.delta.r))
-	if c := cost(&w.direct.hist, len(w.direct.r)); c < least {
+	t, least := floatDelta, w.delta.cost()
+	if c := w.direct.cost(); c < least {
 		t, least = floatDirect, c
 	}
-	if c := cost(&w.delta2.hist, len(w.delta2.r)); c < least {
+	if c := w.delta2.cost(); c < least {
 		t, least = floatDelta2, c
 	}
 	zero := w.delta.hist[0]
 	if n := len(w.delta.r); int(zero) > n/4 {
 		// Only the changes cost, and a bit for each word, of which compression makes less.
 		w.delta.hist[0] = 0
-		if c := cost(&w.delta.hist, n-int(zero)) + float32(n)/2; c < least {
+		if c := w.delta.cost() + float32(n)/2; c < least {
 			return floatSparse, c
 		}
 		w.delta.hist[0] = zero
@@ -300,15 +320,16 @@ func nLogN(n int32) float32 {
 	return logTable[n>>shift]*float32(int32(1)<<shift) + float32(n)*float32(shift)
 }
 
-// cost estimates the bits that n residuals take: the entropy of their bit lengths, and the bits below the leading one.
-func cost(hist *[65]int32, n int) float32 {
-	c := nLogN(int32(n))
-	for l, count := range hist {
+// cost estimates the bits that the residuals take: the entropy of their bit lengths, and the bits below the leading one.
+func (q *residuals) cost() float32 {
+	c, n := float32(0), int32(0)
+	for l, count := range q.hist[:bits.Len64(q.all)+1] {
 		if count != 0 {
 			c += float32(count)*float32(max(l-1, 0)) - nLogN(count)
+			n += count
 		}
 	}
-	return c
+	return c + nLogN(n)
 }
 
 // split writes the descriptor and the residuals of the column; t is the transform's offset in its family.
@@ -370,7 +391,8 @@ func splitAt(hist *[65]int32, n int) int {
 	return 0
 }
 
-var headBits = 4
+// headBits is how many bits of a residual of middling size stay above the split; measured, not derived.
+const headBits = 4
 
 // appendBody appends what was written.
 func (w *columnWriter) appendBody(dst []byte, z *zstd.Encoder) []byte {

@@ -247,7 +247,7 @@ func (d *Decoder) decompress(buf []byte, c *cursor, size int) ([]byte, error) {
 	if len(out) != size {
 		return buf, corrupt("decode: stream of another size")
 	}
-	return out, nil
+	return buf, nil // where DecodeAll has written, capacity and all
 }
 
 func (d *Decoder) reset() {
@@ -296,21 +296,27 @@ func (d *Decoder) readOrder() error {
 	return nil
 }
 
-// checkLimits holds what the records will take against the limits, except for the bytes of strings.
+// checkLimits holds what the records will take against the limits, except for the bytes of strings, and against the header.
 func (d *Decoder) checkLimits() error {
-	size, columns := uint64(0), 0
+	size, columns, readings, unknown := uint64(0), 0, uint64(0), false
 	for _, p := range d.parts {
-		width := 0
+		width, scalars := 0, 0
 		if p.layout != nil {
 			for _, f := range p.layout.Fields {
 				width += f.Elements() * f.Type.Size()
-				columns += f.Elements()
+				scalars += f.Elements()
 			}
 		}
 		size += uint64(p.rows) * uint64(width+recordOverhead)
+		readings += uint64(p.rows) * uint64(scalars)
+		columns += scalars
+		unknown = unknown || p.layout == nil
 	}
 	if size > uint64(d.limits.Bytes) || columns > d.limits.Columns {
 		return fmt.Errorf("frame: decode: %d bytes in %d columns: %w", size, columns, ErrLimit)
+	}
+	if readings > d.header.Readings || !unknown && readings != d.header.Readings {
+		return corrupt("decode: readings of other layouts")
 	}
 	return nil
 }
@@ -349,7 +355,7 @@ func (d *Decoder) readBlocks() error {
 }
 
 func (d *Decoder) readBlock(p *part, textLeft *int) {
-	first := len(d.columns)
+	first, strings := len(d.columns), false
 	for field, f := range p.layout.Fields {
 		for element := range f.Elements() {
 			if d.Select != nil && !d.Select(p.layout, field, element) {
@@ -358,13 +364,16 @@ func (d *Decoder) readBlock(p *part, textLeft *int) {
 			}
 			c := Column{Field: field, Element: element, Type: f.Type}
 			d.readColumn(&c, p.rows, textLeft)
+			strings = strings || f.Type == packet.String
 			d.columns = append(d.columns, c)
 		}
 	}
 	if len(d.columns) == first {
 		return
 	}
-	d.checkRows(d.columns[first:], p)
+	if strings {
+		d.checkRows(d.columns[first:], p)
+	}
 	to := p.from + p.rows
 	p.block = len(d.blocks)
 	d.blocks = append(d.blocks, Block{
@@ -376,12 +385,10 @@ func (d *Decoder) readBlock(p *part, textLeft *int) {
 // checkRows refuses strings that together with the row's other values exceed a packet.
 func (d *Decoder) checkRows(columns []Column, p *part) {
 	fixed := packet.HeaderSize
-	strings := false
 	for _, c := range columns {
 		fixed += c.Type.Size()
-		strings = strings || c.Type == packet.String
 	}
-	for i := 0; strings && i < p.rows; i++ {
+	for i := range p.rows {
 		size := fixed
 		for _, c := range columns {
 			if c.Type == packet.String {

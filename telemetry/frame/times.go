@@ -153,6 +153,9 @@ func (d *Decoder) readTimes() {
 		}
 		now := from + uint64(d.mono[p.next])
 		d.seq[p.next], d.mono[p.next] = d.header.First+uint64(j), int64(now)
+		if int64(now) < d.header.MinMono || int64(now) > d.header.MaxMono {
+			in.fail()
+		}
 		p.last, previous = now, now
 		p.next++
 	}
