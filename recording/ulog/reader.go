@@ -212,14 +212,17 @@ func (r *Reader) message() ([]byte, error) {
 		return nil, r.recover(fmt.Sprintf("no message: type %#02x, size %d", b[2], binary.LittleEndian.Uint16(b)), 0)
 	}
 	typ, size := b[2], messageHeader+int(binary.LittleEndian.Uint16(b))
-	if b, err = r.peek(size); err != nil {
+	if b, err = r.peek(size + len(syncMessage) - 1); err != nil {
 		return nil, err
 	}
 	if len(b) < size {
 		// Either the file ends here, or the size is damaged and swallowed what follows.
 		return nil, r.recover(fmt.Sprintf("message %q of %d bytes, but only %d are left", typ, size, len(b)), 0)
 	}
-	return b, nil
+	if bytes.Contains(b[messageHeader:], syncMessage) {
+		return nil, r.recover(fmt.Sprintf("message %q of %d bytes has a sync message in it", typ, size), 0)
+	}
+	return b[:size], nil
 }
 
 // cut reports a part of the file that ends after n more bytes, and passes over them.
