@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -53,6 +54,8 @@ type columnWriter struct {
 	delta, delta2, direct residuals
 	least                 uint64 // intDirect
 	maxExp, dropped       uint   // floatDirect
+	same                  bool   // the words, for emitInts
+	chosen                int    // transform, for emitInts
 
 	dict   dictionary
 	joined []byte // what is compressed together
@@ -62,7 +65,8 @@ type columnWriter struct {
 type residuals struct {
 	r    []uint64
 	hist [65]int32
-	all  uint64 // all residuals ORed
+	all  uint64  // all residuals ORed
+	cost float32 // bits, probably
 }
 
 func (q *residuals) reset(n int) {
@@ -89,18 +93,33 @@ func constant(words []uint64) bool {
 
 // ints writes the words as integers.
 func (w *columnWriter) ints() {
-	words := w.words
-	if constant(words) {
-		w.constantInt(words[0])
-		return
+	w.intCost()
+	w.emitInts()
+}
+
+// intCost makes ready for emitInts, and returns how many bits that will probably take.
+func (w *columnWriter) intCost() float32 {
+	w.same = constant(w.words)
+	if w.same {
+		return 0
 	}
 	w.intResiduals()
-	t := w.best()
-	base := words[0]
-	if t == floatDirect {
+	t, bits := w.best()
+	w.chosen = t
+	return bits
+}
+
+// emitInts writes the words that intCost has seen last.
+func (w *columnWriter) emitInts() {
+	if w.same {
+		w.constantInt(w.words[0])
+		return
+	}
+	base := w.words[0]
+	if w.chosen == floatDirect {
 		base = w.least
 	}
-	w.split(intDelta+t, t)
+	w.split(intDelta+w.chosen, w.chosen)
 	w.value = binary.AppendVarint(w.value, int64(base))
 }
 
@@ -126,7 +145,6 @@ func (w *columnWriter) intResiduals() {
 	words := w.words
 	w.delta.reset(len(words) - 1)
 	w.delta2.reset(len(words) - 1)
-	w.direct.reset(len(words))
 	least := int64(words[0])
 	before, step := words[0], uint64(0)
 	all, all2 := uint64(0), uint64(0)
@@ -141,7 +159,15 @@ func (w *columnWriter) intResiduals() {
 		least = min(least, int64(v))
 	}
 	w.delta.all, w.delta2.all = all, all2
-	w.least, all = uint64(least), 0
+	w.delta.estimate()
+	w.delta2.estimate()
+	w.least = uint64(least)
+	if min(w.delta.cost, w.delta2.cost) < float32(len(words))/2 {
+		w.direct.leaveOut() // hardly anything changes: there is little to win
+		return
+	}
+	w.direct.reset(len(words))
+	all = 0
 	for i, v := range words {
 		r := v - w.least
 		w.direct.r[i] = r
@@ -149,6 +175,7 @@ func (w *columnWriter) intResiduals() {
 		all |= r
 	}
 	w.direct.all = all
+	w.direct.estimate()
 }
 
 // floats32 writes the words as the bits of float32 values.
@@ -159,8 +186,8 @@ func (w *columnWriter) floats32() {
 		return
 	}
 	w.deltas32()
-	w.direct.floats(words, w, 23, 0xff)
-	t := w.best()
+	w.directFloats(23, 0xff)
+	t, _ := w.best()
 	w.split(floatDelta+t, t)
 	if t == floatDirect {
 		w.value = append(w.value, byte(w.maxExp), byte(w.dropped))
@@ -187,6 +214,8 @@ func (w *columnWriter) deltas32() {
 		before, step = s, d
 	}
 	w.delta.all, w.delta2.all = uint64(all), uint64(all2)
+	w.delta.estimate()
+	w.delta2.estimate()
 }
 
 // floats64 writes the words as the bits of float64 values, as float32 where all of them are.
@@ -202,9 +231,9 @@ func (w *columnWriter) floats64() {
 		return
 	}
 	w.deltas64()
-	w.direct.floats(words, w, 52, 0x7ff)
+	w.directFloats(52, 0x7ff)
 	w.desc = append(w.desc, codeDouble)
-	t := w.best()
+	t, _ := w.best()
 	w.split(floatDelta+t, t)
 	if t == floatDirect {
 		w.value = append(w.value, byte(w.maxExp), byte(w.maxExp>>8), byte(w.dropped))
@@ -244,11 +273,14 @@ func (w *columnWriter) deltas64() {
 		before, step = s, d
 	}
 	w.delta.all, w.delta2.all = all, all2
+	w.delta.estimate()
+	w.delta2.estimate()
 }
 
-// floats makes the residuals of floatDirect, for floats with so many bits of mantissa and that largest exponent.
-func (q *residuals) floats(words []uint64, w *columnWriter, mantissa uint, expMask uint64) {
-	q.reset(len(words))
+// directFloats makes the residuals of floatDirect, for floats with so many bits of mantissa and that largest exponent. It
+// leaves them out where the differences are shorter than the mantissas alone.
+func (w *columnWriter) directFloats(mantissa uint, expMask uint64) {
+	words, q := w.words, &w.direct
 	all, maxExp := uint64(0), uint64(0)
 	for _, v := range words {
 		all |= v
@@ -257,6 +289,11 @@ func (q *residuals) floats(words []uint64, w *columnWriter, mantissa uint, expMa
 	w.dropped = min(uint(bits.TrailingZeros64(all)), mantissa)
 	w.maxExp = uint(maxExp)
 	width := mantissa - w.dropped
+	if min(w.delta.cost, w.delta2.cost) < float32(len(words))*(float32(width)-2) {
+		q.leaveOut()
+		return
+	}
+	q.reset(len(words))
 	signBit := mantissa + uint(bits.Len64(expMask))
 	mask := uint64(1)<<mantissa - 1
 	for i, v := range words {
@@ -266,42 +303,30 @@ func (q *residuals) floats(words []uint64, w *columnWriter, mantissa uint, expMa
 		q.hist[bits.Len64(r)]++
 		q.all |= r
 	}
+	q.estimate()
 }
 
-// best returns the transform, as its offset among the floats' or the integers', that will probably be shortest.
-func (w *columnWriter) best() int {
-	t, _ := w.bestCost()
-	return t
-}
-
-// intCost returns what the words would take as integers, in bits.
-func (w *columnWriter) intCost() float32 {
-	if constant(w.words) {
-		return 0
+// best returns the transform, as its offset among the floats' or the integers', that will probably be shortest, and how many
+// bits it will probably take.
+func (w *columnWriter) best() (t int, bits float32) {
+	t, bits = floatDelta, w.delta.cost
+	if w.direct.cost < bits {
+		t, bits = floatDirect, w.direct.cost
 	}
-	w.intResiduals()
-	_, c := w.bestCost()
-	return c
-}
-
-func (w *columnWriter) bestCost() (int, float32) {
-	t, least := floatDelta, w.delta.cost()
-	if c := w.direct.cost(); c < least {
-		t, least = floatDirect, c
-	}
-	if c := w.delta2.cost(); c < least {
-		t, least = floatDelta2, c
+	if w.delta2.cost < bits {
+		t, bits = floatDelta2, w.delta2.cost
 	}
 	zero := w.delta.hist[0]
 	if n := len(w.delta.r); int(zero) > n/4 {
 		// Only the changes cost, and a bit for each word, of which compression makes less.
 		w.delta.hist[0] = 0
-		if c := w.delta.cost() + float32(n)/2; c < least {
+		w.delta.estimate()
+		if c := w.delta.cost + float32(n)/2; c < bits {
 			return floatSparse, c
 		}
 		w.delta.hist[0] = zero
 	}
-	return t, least
+	return t, bits
 }
 
 // logTable[i] is i·log2(i).
@@ -320,8 +345,9 @@ func nLogN(n int32) float32 {
 	return logTable[n>>shift]*float32(int32(1)<<shift) + float32(n)*float32(shift)
 }
 
-// cost estimates the bits that the residuals take: the entropy of their bit lengths, and the bits below the leading one.
-func (q *residuals) cost() float32 {
+// estimate sets the cost: the bits that the residuals will probably take, which is the entropy of their bit lengths, and the
+// bits below the leading one.
+func (q *residuals) estimate() {
 	c, n := float32(0), int32(0)
 	for l, count := range q.hist[:bits.Len64(q.all)+1] {
 		if count != 0 {
@@ -329,8 +355,11 @@ func (q *residuals) cost() float32 {
 			n += count
 		}
 	}
-	return c + nLogN(n)
+	q.cost = c + nLogN(n)
 }
+
+// leaveOut makes the transform one that is not chosen.
+func (q *residuals) leaveOut() { q.cost = math.MaxFloat32 }
 
 // split writes the descriptor and the residuals of the column; t is the transform's offset in its family.
 func (w *columnWriter) split(transform, t int) {
@@ -349,13 +378,15 @@ func (w *columnWriter) split(transform, t int) {
 	} else {
 		w.desc = append(w.desc, byte(codeSplit+transform*splits+k))
 	}
-	for _, r := range q.r {
-		h := r >> k
+	from := len(w.high)
+	w.high = slices.Grow(w.high, len(q.r))[:from+len(q.r)]
+	for i, high := 0, w.high[from:]; i < len(high); i++ {
+		h := q.r[i] >> (k & 63)
 		if h >= escape {
 			w.extra = binary.AppendUvarint(w.extra, h)
 			h = escape
 		}
-		w.high = append(w.high, byte(h))
+		high[i] = byte(h)
 	}
 	w.low = pack(w.low, q.r, uint(k))
 }

@@ -102,11 +102,13 @@ func (t *timeWriter) pair(order []uint16) {
 // write writes the column of layout i, which has n rows.
 func (t *timeWriter) write(w *columnWriter, i, n int) {
 	from := t.from[i]
-	least, chosen := float32(0), -1
-	for c, words := range t.words {
-		w.words = append(w.words[:0], words[from:from+n]...)
-		bits := w.intCost()
-		if chosen < 0 || bits < least {
+	least, chosen := float32(math.MaxFloat32), timeOwn
+	for c := timeLayout; c >= timeOwn; c-- { // the likeliest last: its residuals are then at hand
+		if c != timeOwn && len(t.from) == 1 {
+			continue // alone, what came before is the layout itself
+		}
+		w.words = append(w.words[:0], t.words[c][from:from+n]...)
+		if bits := w.intCost(); bits <= least {
 			least, chosen = bits, c
 		}
 	}
@@ -115,8 +117,11 @@ func (t *timeWriter) write(w *columnWriter, i, n int) {
 		mode += uint64(t.partner[i])
 	}
 	w.desc = binary.AppendUvarint(w.desc, mode)
-	w.words = append(w.words[:0], t.words[chosen][from:from+n]...)
-	w.ints()
+	if chosen != timeOwn {
+		w.words = append(w.words[:0], t.words[chosen][from:from+n]...)
+		w.intCost()
+	}
+	w.emitInts()
 }
 
 // readTimes reads times and severities and deals them out to the layouts.
