@@ -58,6 +58,15 @@ func (r *columnReader) descriptor() column {
 	return c
 }
 
+// zero reports whether all words of the column are zero, and then passes over it.
+func (r *columnReader) zero() bool {
+	if len(r.desc.rest) == 0 || r.desc.rest[0] != codeZero {
+		return false
+	}
+	r.desc.rest = r.desc.rest[1:]
+	return true
+}
+
 func (r *columnReader) prefixed(b byte) column {
 	double, wide := false, uint8(0)
 	if b == codeDouble {

@@ -348,14 +348,16 @@ func nLogN(n int32) float32 {
 // estimate sets the cost: the bits that the residuals will probably take, which is the entropy of their bit lengths, and the
 // bits below the leading one.
 func (q *residuals) estimate() {
-	c, n := float32(0), int32(0)
+	counts, n, below := float32(0), int32(0), 0
 	for l, count := range q.hist[:bits.Len64(q.all)+1] {
 		if count != 0 {
-			c += float32(count)*float32(max(l-1, 0)) - nLogN(count)
+			counts += nLogN(count)
 			n += count
+			below += int(count) * (l - 1)
 		}
 	}
-	q.cost = c + nLogN(n)
+	below += int(q.hist[0]) // a zero has none below, not -1
+	q.cost = nLogN(n) - counts + float32(below)
 }
 
 // leaveOut makes the transform one that is not chosen.

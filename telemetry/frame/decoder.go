@@ -404,27 +404,48 @@ func (d *Decoder) checkRows(columns []Column, p *part) {
 
 func (d *Decoder) readColumn(c *Column, n int, textLeft *int) {
 	in := &d.in
+	zero := in.zero() // about half of all columns
 	switch c.Type {
 	case packet.Float64:
 		c.F64 = d.f64.take(n)
+		if zero {
+			clear(c.F64)
+			return
+		}
 		for i, v := range in.floats64(n) {
 			c.F64[i] = math.Float64frombits(v)
 		}
 	case packet.Float32:
 		c.F32 = d.f32.take(n)
+		if zero {
+			clear(c.F32)
+			return
+		}
 		for i, v := range in.floats32(n) {
 			c.F32[i] = math.Float32frombits(uint32(v))
 		}
 	case packet.Int64:
 		c.I64 = d.i64.take(n)
+		if zero {
+			clear(c.I64)
+			return
+		}
 		for i, v := range in.ints(n) {
 			c.I64[i] = int64(v)
 		}
 	case packet.Uint64:
 		c.U64 = d.u64.take(n)
+		if zero {
+			clear(c.U64)
+			return
+		}
 		copy(c.U64, in.ints(n))
 	case packet.Bool:
 		c.Bool = d.bools.take(n)
+		if zero {
+			clear(c.Bool)
+			return
+		}
 		for i, v := range in.ints(n) {
 			if v > 1 {
 				in.fail()
@@ -433,6 +454,10 @@ func (d *Decoder) readColumn(c *Column, n int, textLeft *int) {
 		}
 	case packet.String:
 		c.Str = d.str.take(n)
+		if zero {
+			clear(c.Str)
+			return
+		}
 		*textLeft -= in.strings(c.Str, max(*textLeft, 0))
 	}
 }
