@@ -297,3 +297,25 @@ func FuzzRoundTrip(f *testing.F) {
 		checkSame(t, d, records)
 	})
 }
+
+// TestOversizedRecord decodes an intact frame of a record that no packet can hold, as only another writer can make it.
+func TestOversizedRecord(t *testing.T) {
+	l := &telemetry.Layout{Name: "two", Kind: telemetry.Event, Fields: []telemetry.Field{{Name: "a", Type: packet.String}, {Name: "b", Type: packet.String}}}
+	half := make([]byte, 40_000)
+	values := append(binary.LittleEndian.AppendUint32(nil, uint32(len(half))), half...)
+	e := NewEncoder()
+	e.Reset(testStream)
+	r := e.rows(l)
+	if err := r.append(append(values, values...)); err != nil {
+		t.Fatal(err)
+	}
+	r.index, e.active = 0, []*rows{r}
+	e.order, e.mono, e.wall, e.sev = []uint16{0}, []int64{1}, []int64{0}, []byte{0}
+	b, err := e.Finish(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewDecoder(Limits{}).Decode(b, oneLayout{l}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("error %v", err)
+	}
+}
