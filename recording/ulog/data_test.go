@@ -2,9 +2,12 @@ package ulog
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/fulmar-io/fulmar/telemetry"
@@ -86,5 +89,42 @@ func TestRecordings(t *testing.T) {
 				t.Errorf("%d records: %d readings of %d series, %d dropouts; want %d of %d, %d", records, readings, series, dropouts, tt.readings, tt.series, tt.dropouts)
 			}
 		})
+	}
+}
+
+// TestTopics holds the messages of each topic against what pyulog counted, which comes with the recording.
+func TestTopics(t *testing.T) {
+	info, err := io.ReadAll(recordingFile(t, "px4-pyulog/sample_info.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{}
+	for line := range strings.Lines(string(info)) {
+		var name string
+		var multi, size, n, bytes int
+		if k, _ := fmt.Sscanf(line, " %s (%d, %d) %d %d", &name, &multi, &size, &n, &bytes); k == 5 && multi == 0 {
+			want[name] = n
+		}
+	}
+	r, err := NewReader(recordingFile(t, "px4-pyulog/sample.ulg"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, records := map[string]int{}, 0
+	for {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == Data {
+			got[e.Record.Layout.Name]++
+			records++
+		}
+	}
+	if len(want) != 15 || records != 64_542 || !maps.Equal(got, want) {
+		t.Errorf("%d records\n got %v\nwant %v", records, got, want)
 	}
 }
