@@ -15,12 +15,31 @@ type columnReader struct {
 
 // column is what a descriptor says.
 type column struct {
-	code      byte // codeZero to codeText, or codeSplit
-	double    bool
-	transform int // offset in the family: floatDelta to floatSparse
+	code      uint8 // codeZero to codeText, or codeSplit
+	transform uint8 // offset in the family: floatDelta to floatSparse
+	k         uint8
 	integer   bool
-	k         uint
+	double    bool
+	bad       bool
 }
+
+// columns is what each byte of a descriptor says, prefixes aside.
+var columns = func() (t [256]column) {
+	for b := range t {
+		c := &t[b]
+		v := b - codeSplit
+		switch {
+		case b < codeSplit:
+			c.code = uint8(b)
+			c.bad = b > codeText
+		default:
+			c.code, c.transform, c.k = codeSplit, uint8(v/splits%intDelta), uint8(v%splits)
+			c.integer = v/splits >= intDelta
+			c.bad = v/splits >= transforms
+		}
+	}
+	return t
+}()
 
 func (r *columnReader) fail() { r.bad = true }
 
@@ -30,29 +49,40 @@ func (r *columnReader) failed() bool {
 }
 
 func (r *columnReader) descriptor() column {
-	c := column{code: r.desc.byte()}
-	if c.code == codeDouble {
-		c.double = true
-		c.code = r.desc.byte()
+	b := r.desc.byte()
+	if b == codeDouble || b == codeWide {
+		return r.prefixed(b)
 	}
-	if c.code == codeWide {
-		c.k = splits
-		c.code = r.desc.byte()
-		if c.code < codeSplit {
-			r.fail()
-		}
+	c := columns[b]
+	r.bad = r.bad || c.bad
+	return c
+}
+
+// zero reports whether all words of the column are zero, and then passes over it.
+func (r *columnReader) zero() bool {
+	if len(r.desc.rest) == 0 || r.desc.rest[0] != codeZero {
+		return false
 	}
-	if c.code < codeSplit {
-		if c.code > codeText || c.double {
-			r.fail()
-		}
-		return c
+	r.desc.rest = r.desc.rest[1:]
+	return true
+}
+
+func (r *columnReader) prefixed(b byte) column {
+	double, wide := false, uint8(0)
+	if b == codeDouble {
+		double = true
+		b = r.desc.byte()
 	}
-	v := int(c.code) - codeSplit
-	t := v / splits
-	c.code, c.k, c.integer, c.transform = codeSplit, c.k+uint(v%splits), t >= intDelta, t%intDelta
-	if t >= transforms || c.k > maxSplit || c.double && c.integer {
+	if b == codeWide {
+		wide = splits
+		b = r.desc.byte()
+	}
+	c := columns[b]
+	c.double = double
+	c.k += wide
+	if c.bad || c.code != codeSplit || c.k > maxSplit || double && c.integer {
 		r.fail()
+		c.k = 0
 	}
 	return c
 }
@@ -75,12 +105,12 @@ func (r *columnReader) split(c column, n int) []uint64 {
 			r.fail()
 		}
 	}
-	high, low := r.high.take(m), r.low.take(packedSize(m, c.k))
+	high, low := r.high.take(m), r.low.take(packedSize(m, uint(c.k)))
 	if r.failed() {
 		clear(out)
 		return out
 	}
-	unpackJoin(out[:m], high, low, c.k)
+	unpackJoin(out[:m], high, low, uint(c.k))
 	for i, h := range high {
 		if h == escape {
 			low := out[i] & (1<<c.k - 1)
@@ -166,7 +196,7 @@ func (r *columnReader) passSplit(c column, n int) {
 			r.extra.uvarint()
 		}
 	}
-	r.low.take(packedSize(count, c.k))
+	r.low.take(packedSize(count, uint(c.k)))
 }
 
 func fill(words []uint64, v uint64) {

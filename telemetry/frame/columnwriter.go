@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -53,6 +54,8 @@ type columnWriter struct {
 	delta, delta2, direct residuals
 	least                 uint64 // intDirect
 	maxExp, dropped       uint   // floatDirect
+	same                  bool   // the words, for emitInts
+	chosen                int    // transform, for emitInts
 
 	dict   dictionary
 	joined []byte // what is compressed together
@@ -62,6 +65,8 @@ type columnWriter struct {
 type residuals struct {
 	r    []uint64
 	hist [65]int32
+	all  uint64  // all residuals ORed
+	cost float32 // bits, probably
 }
 
 func (q *residuals) reset(n int) {
@@ -70,6 +75,7 @@ func (q *residuals) reset(n int) {
 	}
 	q.r = q.r[:n]
 	q.hist = [65]int32{}
+	q.all = 0
 }
 
 func (w *columnWriter) reset() {
@@ -87,67 +93,101 @@ func constant(words []uint64) bool {
 
 // ints writes the words as integers.
 func (w *columnWriter) ints() {
-	words := w.words
-	switch {
-	case !constant(words):
-	case words[0] == 0:
-		w.desc = append(w.desc, codeZero)
-		return
-	default:
-		w.desc = append(w.desc, codeConstV)
-		w.value = binary.AppendVarint(w.value, int64(words[0]))
-		return
+	w.intCost()
+	w.emitInts()
+}
+
+// intCost makes ready for emitInts, and returns how many bits that will probably take.
+func (w *columnWriter) intCost() float32 {
+	w.same = constant(w.words)
+	if w.same {
+		return 0
 	}
 	w.intResiduals()
-	t := w.best()
-	base := words[0]
-	if t == floatDirect {
+	t, bits := w.best()
+	w.chosen = t
+	return bits
+}
+
+// emitInts writes the words that intCost has seen last.
+func (w *columnWriter) emitInts() {
+	if w.same {
+		w.constantInt(w.words[0])
+		return
+	}
+	base := w.words[0]
+	if w.chosen == floatDirect {
 		base = w.least
 	}
-	w.split(intDelta+t, t)
+	w.split(intDelta+w.chosen, w.chosen)
 	w.value = binary.AppendVarint(w.value, int64(base))
+}
+
+func (w *columnWriter) constantInt(v uint64) {
+	if v == 0 {
+		w.desc = append(w.desc, codeZero)
+		return
+	}
+	w.desc = append(w.desc, codeConstV)
+	w.value = binary.AppendVarint(w.value, int64(v))
+}
+
+func (w *columnWriter) constant32(v uint32) {
+	if v == 0 {
+		w.desc = append(w.desc, codeZero)
+		return
+	}
+	w.desc = append(w.desc, codeConst4)
+	w.value = binary.LittleEndian.AppendUint32(w.value, v)
 }
 
 func (w *columnWriter) intResiduals() {
 	words := w.words
 	w.delta.reset(len(words) - 1)
 	w.delta2.reset(len(words) - 1)
-	w.direct.reset(len(words))
 	least := int64(words[0])
 	before, step := words[0], uint64(0)
+	all, all2 := uint64(0), uint64(0)
 	for i, v := range words[1:] {
 		d := v - before
 		r, r2 := zigzag(int64(d)), zigzag(int64(d-step))
 		w.delta.r[i], w.delta2.r[i] = r, r2
+		all, all2 = all|r, all2|r2
 		w.delta.hist[bits.Len64(r)]++
 		w.delta2.hist[bits.Len64(r2)]++
 		before, step = v, d
 		least = min(least, int64(v))
 	}
+	w.delta.all, w.delta2.all = all, all2
+	w.delta.estimate()
+	w.delta2.estimate()
 	w.least = uint64(least)
+	if min(w.delta.cost, w.delta2.cost) < float32(len(words))/2 {
+		w.direct.leaveOut() // hardly anything changes: there is little to win
+		return
+	}
+	w.direct.reset(len(words))
+	all = 0
 	for i, v := range words {
 		r := v - w.least
 		w.direct.r[i] = r
 		w.direct.hist[bits.Len64(r)]++
+		all |= r
 	}
+	w.direct.all = all
+	w.direct.estimate()
 }
 
 // floats32 writes the words as the bits of float32 values.
 func (w *columnWriter) floats32() {
 	words := w.words
-	switch {
-	case !constant(words):
-	case words[0] == 0:
-		w.desc = append(w.desc, codeZero)
-		return
-	default:
-		w.desc = append(w.desc, codeConst4)
-		w.value = binary.LittleEndian.AppendUint32(w.value, uint32(words[0]))
+	if constant(words) {
+		w.constant32(uint32(words[0]))
 		return
 	}
 	w.deltas32()
-	w.direct.floats(words, w, 23, 0xff)
-	t := w.best()
+	w.directFloats(23, 0xff)
+	t, _ := w.best()
 	w.split(floatDelta+t, t)
 	if t == floatDirect {
 		w.value = append(w.value, byte(w.maxExp), byte(w.dropped))
@@ -161,16 +201,21 @@ func (w *columnWriter) deltas32() {
 	w.delta.reset(len(words) - 1)
 	w.delta2.reset(len(words) - 1)
 	before, step := sortable32(uint32(words[0])), int32(0)
+	all, all2 := uint32(0), uint32(0)
 	for i, v := range words[1:] {
 		s := sortable32(uint32(v))
 		d := s - before // may wrap, and is added back the same way
 		d2 := d - step
 		r, r2 := uint32(d<<1)^uint32(d>>31), uint32(d2<<1)^uint32(d2>>31)
 		w.delta.r[i], w.delta2.r[i] = uint64(r), uint64(r2)
+		all, all2 = all|r, all2|r2
 		w.delta.hist[bits.Len32(r)]++
 		w.delta2.hist[bits.Len32(r2)]++
 		before, step = s, d
 	}
+	w.delta.all, w.delta2.all = uint64(all), uint64(all2)
+	w.delta.estimate()
+	w.delta2.estimate()
 }
 
 // floats64 writes the words as the bits of float64 values, as float32 where all of them are.
@@ -186,9 +231,9 @@ func (w *columnWriter) floats64() {
 		return
 	}
 	w.deltas64()
-	w.direct.floats(words, w, 52, 0x7ff)
+	w.directFloats(52, 0x7ff)
 	w.desc = append(w.desc, codeDouble)
-	t := w.best()
+	t, _ := w.best()
 	w.split(floatDelta+t, t)
 	if t == floatDirect {
 		w.value = append(w.value, byte(w.maxExp), byte(w.maxExp>>8), byte(w.dropped))
@@ -216,20 +261,26 @@ func (w *columnWriter) deltas64() {
 	w.delta.reset(len(words) - 1)
 	w.delta2.reset(len(words) - 1)
 	before, step := sortable64(words[0]), int64(0)
+	all, all2 := uint64(0), uint64(0)
 	for i, v := range words[1:] {
 		s := sortable64(v)
 		d := s - before
 		r, r2 := zigzag(d), zigzag(d-step)
 		w.delta.r[i], w.delta2.r[i] = r, r2
+		all, all2 = all|r, all2|r2
 		w.delta.hist[bits.Len64(r)]++
 		w.delta2.hist[bits.Len64(r2)]++
 		before, step = s, d
 	}
+	w.delta.all, w.delta2.all = all, all2
+	w.delta.estimate()
+	w.delta2.estimate()
 }
 
-// floats makes the residuals of floatDirect, for floats with so many bits of mantissa and that largest exponent.
-func (q *residuals) floats(words []uint64, w *columnWriter, mantissa uint, expMask uint64) {
-	q.reset(len(words))
+// directFloats makes the residuals of floatDirect, for floats with so many bits of mantissa and that largest exponent. It
+// leaves them out where the differences are shorter than the mantissas alone.
+func (w *columnWriter) directFloats(mantissa uint, expMask uint64) {
+	words, q := w.words, &w.direct
 	all, maxExp := uint64(0), uint64(0)
 	for _, v := range words {
 		all |= v
@@ -238,6 +289,11 @@ func (q *residuals) floats(words []uint64, w *columnWriter, mantissa uint, expMa
 	w.dropped = min(uint(bits.TrailingZeros64(all)), mantissa)
 	w.maxExp = uint(maxExp)
 	width := mantissa - w.dropped
+	if min(w.delta.cost, w.delta2.cost) < float32(len(words))*(float32(width)-2) {
+		q.leaveOut()
+		return
+	}
+	q.reset(len(words))
 	signBit := mantissa + uint(bits.Len64(expMask))
 	mask := uint64(1)<<mantissa - 1
 	for i, v := range words {
@@ -245,28 +301,32 @@ func (q *residuals) floats(words []uint64, w *columnWriter, mantissa uint, expMa
 		r := (e<<1|v>>signBit)<<width | v&mask>>w.dropped
 		q.r[i] = r
 		q.hist[bits.Len64(r)]++
+		q.all |= r
 	}
+	q.estimate()
 }
 
-// best returns the transform, as its offset among the floats' or the integers', that will probably be shortest.
-func (w *columnWriter) best() int {
-	t, least := floatDelta, cost(&w.delta.hist, len(w.delta.r))
-	if c := cost(&w.direct.hist, len(w.direct.r)); c < least {
-		t, least = floatDirect, c
+// best returns the transform, as its offset among the floats' or the integers', that will probably be shortest, and how many
+// bits it will probably take.
+func (w *columnWriter) best() (t int, bits float32) {
+	t, bits = floatDelta, w.delta.cost
+	if w.direct.cost < bits {
+		t, bits = floatDirect, w.direct.cost
 	}
-	if c := cost(&w.delta2.hist, len(w.delta2.r)); c < least {
-		t, least = floatDelta2, c
+	if w.delta2.cost < bits {
+		t, bits = floatDelta2, w.delta2.cost
 	}
 	zero := w.delta.hist[0]
 	if n := len(w.delta.r); int(zero) > n/4 {
 		// Only the changes cost, and a bit for each word, of which compression makes less.
 		w.delta.hist[0] = 0
-		if c := cost(&w.delta.hist, n-int(zero)) + float32(n)/2; c < least {
-			return floatSparse
+		w.delta.estimate()
+		if c := w.delta.cost + float32(n)/2; c < bits {
+			return floatSparse, c
 		}
 		w.delta.hist[0] = zero
 	}
-	return t
+	return t, bits
 }
 
 // logTable[i] is i·log2(i).
@@ -285,16 +345,23 @@ func nLogN(n int32) float32 {
 	return logTable[n>>shift]*float32(int32(1)<<shift) + float32(n)*float32(shift)
 }
 
-// cost estimates the bits that n residuals take: the entropy of their bit lengths, and the bits below the leading one.
-func cost(hist *[65]int32, n int) float32 {
-	c := nLogN(int32(n))
-	for l, count := range hist {
+// estimate sets the cost: the bits that the residuals will probably take, which is the entropy of their bit lengths, and the
+// bits below the leading one.
+func (q *residuals) estimate() {
+	counts, n, below := float32(0), int32(0), 0
+	for l, count := range q.hist[:bits.Len64(q.all)+1] {
 		if count != 0 {
-			c += float32(count)*float32(max(l-1, 0)) - nLogN(count)
+			counts += nLogN(count)
+			n += count
+			below += int(count) * (l - 1)
 		}
 	}
-	return c
+	below += int(q.hist[0]) // a zero has none below, not -1
+	q.cost = nLogN(n) - counts + float32(below)
 }
+
+// leaveOut makes the transform one that is not chosen.
+func (q *residuals) leaveOut() { q.cost = math.MaxFloat32 }
 
 // split writes the descriptor and the residuals of the column; t is the transform's offset in its family.
 func (w *columnWriter) split(transform, t int) {
@@ -313,13 +380,15 @@ func (w *columnWriter) split(transform, t int) {
 	} else {
 		w.desc = append(w.desc, byte(codeSplit+transform*splits+k))
 	}
-	for _, r := range q.r {
-		h := r >> k
+	from := len(w.high)
+	w.high = slices.Grow(w.high, len(q.r))[:from+len(q.r)]
+	for i, high := 0, w.high[from:]; i < len(high); i++ {
+		h := q.r[i] >> (k & 63)
 		if h >= escape {
 			w.extra = binary.AppendUvarint(w.extra, h)
 			h = escape
 		}
-		w.high = append(w.high, byte(h))
+		high[i] = byte(h)
 	}
 	w.low = pack(w.low, q.r, uint(k))
 }
@@ -355,7 +424,8 @@ func splitAt(hist *[65]int32, n int) int {
 	return 0
 }
 
-var headBits = 4
+// headBits is how many bits of a residual of middling size stay above the split; measured, not derived.
+const headBits = 4
 
 // appendBody appends what was written.
 func (w *columnWriter) appendBody(dst []byte, z *zstd.Encoder) []byte {

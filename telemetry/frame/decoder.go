@@ -104,6 +104,9 @@ type part struct {
 	from   int // of its rows in Decoder.seq, mono, wall, sev
 	next   int // while records are dealt out
 	block  int // in Decoder.blocks; -1 if it has none
+
+	against int // what the times are told against
+	last    uint64
 }
 
 // arena hands out slices that are valid until it is reset.
@@ -244,7 +247,7 @@ func (d *Decoder) decompress(buf []byte, c *cursor, size int) ([]byte, error) {
 	if len(out) != size {
 		return buf, corrupt("decode: stream of another size")
 	}
-	return out, nil
+	return buf, nil // where DecodeAll has written, capacity and all
 }
 
 func (d *Decoder) reset() {
@@ -293,59 +296,29 @@ func (d *Decoder) readOrder() error {
 	return nil
 }
 
-// checkLimits holds what the records will take against the limits, except for the bytes of strings.
+// checkLimits holds what the records will take against the limits, except for the bytes of strings, and against the header.
 func (d *Decoder) checkLimits() error {
-	size, columns := uint64(0), 0
+	size, columns, readings, unknown := uint64(0), 0, uint64(0), false
 	for _, p := range d.parts {
-		width := 0
+		width, scalars := 0, 0
 		if p.layout != nil {
 			for _, f := range p.layout.Fields {
 				width += f.Elements() * f.Type.Size()
-				columns += f.Elements()
+				scalars += f.Elements()
 			}
 		}
 		size += uint64(p.rows) * uint64(width+recordOverhead)
+		readings += uint64(p.rows) * uint64(scalars)
+		columns += scalars
+		unknown = unknown || p.layout == nil
 	}
 	if size > uint64(d.limits.Bytes) || columns > d.limits.Columns {
 		return fmt.Errorf("frame: decode: %d bytes in %d columns: %w", size, columns, ErrLimit)
 	}
+	if readings > d.header.Readings || !unknown && readings != d.header.Readings {
+		return corrupt("decode: readings of other layouts")
+	}
 	return nil
-}
-
-// readTimes reads times and severities and deals them out to the layouts.
-func (d *Decoder) readTimes() {
-	in, n := &d.in, len(d.order)
-	d.seq, d.mono, d.wall, d.sev = grow(d.seq, n), grow(d.mono, n), grow(d.wall, n), grow(d.sev, n)
-	scale := int(in.desc.byte())
-	if scale >= len(timeScales) {
-		in.fail()
-		return
-	}
-	unit, base := uint64(timeScales[scale]), uint64(d.header.MinMono)
-	for _, p := range d.parts {
-		for i, v := range in.ints(p.rows) {
-			d.mono[p.from+i] = int64(base + v*unit)
-		}
-	}
-	offsets := in.ints(n)
-	for j, l := range d.order {
-		p := &d.parts[l]
-		d.seq[p.next] = d.header.First + uint64(j)
-		d.wall[p.next] = int64(offsets[j] + uint64(d.mono[p.next]))
-		p.next++
-	}
-	for i := range d.parts {
-		d.parts[i].next = d.parts[i].from
-	}
-	for j, s := range in.ints(n) {
-		p := &d.parts[d.order[j]]
-		sev := packet.Severity(s)
-		if s > math.MaxUint8 || !sev.Valid() {
-			in.fail()
-		}
-		d.sev[p.next] = sev
-		p.next++
-	}
 }
 
 // readBlocks reads the columns.
@@ -382,7 +355,7 @@ func (d *Decoder) readBlocks() error {
 }
 
 func (d *Decoder) readBlock(p *part, textLeft *int) {
-	first := len(d.columns)
+	first, strings := len(d.columns), false
 	for field, f := range p.layout.Fields {
 		for element := range f.Elements() {
 			if d.Select != nil && !d.Select(p.layout, field, element) {
@@ -391,13 +364,16 @@ func (d *Decoder) readBlock(p *part, textLeft *int) {
 			}
 			c := Column{Field: field, Element: element, Type: f.Type}
 			d.readColumn(&c, p.rows, textLeft)
+			strings = strings || f.Type == packet.String
 			d.columns = append(d.columns, c)
 		}
 	}
 	if len(d.columns) == first {
 		return
 	}
-	d.checkRows(d.columns[first:], p)
+	if strings {
+		d.checkRows(d.columns[first:], p)
+	}
 	to := p.from + p.rows
 	p.block = len(d.blocks)
 	d.blocks = append(d.blocks, Block{
@@ -409,12 +385,10 @@ func (d *Decoder) readBlock(p *part, textLeft *int) {
 // checkRows refuses strings that together with the row's other values exceed a packet.
 func (d *Decoder) checkRows(columns []Column, p *part) {
 	fixed := packet.HeaderSize
-	strings := false
 	for _, c := range columns {
 		fixed += c.Type.Size()
-		strings = strings || c.Type == packet.String
 	}
-	for i := 0; strings && i < p.rows; i++ {
+	for i := range p.rows {
 		size := fixed
 		for _, c := range columns {
 			if c.Type == packet.String {
@@ -430,27 +404,48 @@ func (d *Decoder) checkRows(columns []Column, p *part) {
 
 func (d *Decoder) readColumn(c *Column, n int, textLeft *int) {
 	in := &d.in
+	zero := in.zero() // about half of all columns
 	switch c.Type {
 	case packet.Float64:
 		c.F64 = d.f64.take(n)
+		if zero {
+			clear(c.F64)
+			return
+		}
 		for i, v := range in.floats64(n) {
 			c.F64[i] = math.Float64frombits(v)
 		}
 	case packet.Float32:
 		c.F32 = d.f32.take(n)
+		if zero {
+			clear(c.F32)
+			return
+		}
 		for i, v := range in.floats32(n) {
 			c.F32[i] = math.Float32frombits(uint32(v))
 		}
 	case packet.Int64:
 		c.I64 = d.i64.take(n)
+		if zero {
+			clear(c.I64)
+			return
+		}
 		for i, v := range in.ints(n) {
 			c.I64[i] = int64(v)
 		}
 	case packet.Uint64:
 		c.U64 = d.u64.take(n)
+		if zero {
+			clear(c.U64)
+			return
+		}
 		copy(c.U64, in.ints(n))
 	case packet.Bool:
 		c.Bool = d.bools.take(n)
+		if zero {
+			clear(c.Bool)
+			return
+		}
 		for i, v := range in.ints(n) {
 			if v > 1 {
 				in.fail()
@@ -459,6 +454,10 @@ func (d *Decoder) readColumn(c *Column, n int, textLeft *int) {
 		}
 	case packet.String:
 		c.Str = d.str.take(n)
+		if zero {
+			clear(c.Str)
+			return
+		}
 		*textLeft -= in.strings(c.Str, max(*textLeft, 0))
 	}
 }

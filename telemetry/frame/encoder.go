@@ -29,6 +29,7 @@ type Encoder struct {
 
 	header Header
 	out    columnWriter
+	times  timeWriter
 	zstd   *zstd.Encoder
 }
 
@@ -55,7 +56,7 @@ const maxPlans = 4 * MaxLayouts
 // NewEncoder returns an encoder. Reset it before the first Append.
 func NewEncoder() *Encoder {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
+		zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true), zstd.WithAllLitEntropyCompression(true), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		panic("frame: zstd refuses its options: " + err.Error())
 	}

@@ -150,43 +150,6 @@ func (p *orderPredictor) update(i uint16) {
 	p.slot = uint16((p.context & (1<<48 - 1)) * 0x9e3779b97f4a7c15 >> 52)
 }
 
-// timeScales are what times may be multiples of, in ns.
-var timeScales = [...]int64{1, 1_000, 1_000_000}
-
-// encodeTimes writes the times and severities.
-func (e *Encoder) encodeTimes(n int, active []*rows) {
-	w := &e.out
-	base := e.header.MinMono
-	scale := len(timeScales) - 1
-	for _, m := range e.mono[:n] {
-		for (uint64(m)-uint64(base))%uint64(timeScales[scale]) != 0 {
-			scale--
-		}
-	}
-	w.desc = append(w.desc, byte(scale))
-	unit := uint64(timeScales[scale])
-	for i := range active {
-		words := w.words[:0]
-		for j, l := range e.order[:n] {
-			if int(l) == i {
-				words = append(words, (uint64(e.mono[j])-uint64(base))/unit)
-			}
-		}
-		w.words = words
-		w.ints()
-	}
-	w.words = w.words[:0]
-	for j, t := range e.wall[:n] {
-		w.words = append(w.words, uint64(t)-uint64(e.mono[j]))
-	}
-	w.ints()
-	w.words = w.words[:0]
-	for _, s := range e.sev[:n] {
-		w.words = append(w.words, uint64(s))
-	}
-	w.ints()
-}
-
 // layout writes the columns of the first n rows of r.
 func (w *columnWriter) layout(r *rows, n int) {
 	w.desc = binary.AppendUvarint(w.desc, uint64(r.series))
@@ -200,37 +163,68 @@ func (w *columnWriter) layout(r *rows, n int) {
 	}
 }
 
-// column writes the column that lies at off in each row.
+// column writes the column that lies at off in each of the first n rows.
 func (w *columnWriter) column(t packet.Type, r *rows, n, off int) {
-	if cap(w.words) < n {
-		w.words = make([]uint64, n, max(n, 1024))
+	if t == packet.String {
+		w.texts(r, n, off)
+		return
 	}
-	words := w.words[:n]
-	w.words = words
+	w.words = grow(w.words, n)
 	switch t {
 	case packet.Float32:
-		for i := range words {
-			words[i] = uint64(binary.LittleEndian.Uint32(r.data[off:]))
-			off += r.width
+		if !gather32(w.words, r.data[off:], r.width) {
+			w.constant32(uint32(w.words[0]))
+			return
 		}
 		w.floats32()
+	case packet.Float64:
+		gather64(w.words, r.data[off:], r.width)
+		w.floats64()
 	case packet.Bool:
-		for i := range words {
-			words[i] = uint64(r.data[off])
+		for i := range w.words {
+			w.words[i] = uint64(r.data[off])
 			off += r.width
 		}
 		w.ints()
-	case packet.String:
-		w.texts(r, n, off)
 	default:
-		for i := range words {
-			words[i] = binary.LittleEndian.Uint64(r.data[off:])
-			off += r.width
+		if !gather64(w.words, r.data[off:], r.width) {
+			w.constantInt(w.words[0])
+			return
 		}
-		if t == packet.Float64 {
-			w.floats64()
-		} else {
-			w.ints()
-		}
+		w.ints()
 	}
+}
+
+// gather32 sets the words from every so many bytes, and reports whether they differ; if not, only the first is set.
+func gather32(words []uint64, data []byte, width int) bool {
+	first := binary.LittleEndian.Uint32(data)
+	words[0] = uint64(first)
+	off, i := width, 1
+	for ; i < len(words) && binary.LittleEndian.Uint32(data[off:]) == first; i++ {
+		off += width
+	}
+	if i == len(words) {
+		return false
+	}
+	for j := 1; j < i; j++ {
+		words[j] = uint64(first)
+	}
+	for ; i < len(words); i++ {
+		words[i] = uint64(binary.LittleEndian.Uint32(data[off:]))
+		off += width
+	}
+	return true
+}
+
+// gather64 is gather32 for words of eight bytes; it sets them all.
+func gather64(words []uint64, data []byte, width int) bool {
+	first, diff := binary.LittleEndian.Uint64(data), uint64(0)
+	off := 0
+	for i := range words {
+		v := binary.LittleEndian.Uint64(data[off:])
+		words[i] = v
+		diff |= v ^ first
+		off += width
+	}
+	return diff != 0
 }

@@ -20,8 +20,8 @@ const (
 	MaxRecords = 1 << 16   // records in a frame; a lost range may be longer
 	MaxLayouts = 1024      // different layouts in a frame
 	// MaxRaw bounds what a frame's records take when they are spelled out: their values as packets have them, and
-	// recordOverhead for each record.
-	MaxRaw = 1 << 20
+	// 16 bytes of times for each record.
+	MaxRaw = 2 << 20
 )
 
 // recordOverhead is what a record costs beyond its values: its two times.
@@ -49,11 +49,12 @@ func (m Mode) String() string {
 
 // Header is what a frame says without being decoded.
 type Header struct {
-	Mode   Mode
-	Reason ledger.Reason // Lost only
-	Stream telemetry.Stream
-	First  uint64 // sequence number of the first record
-	Count  uint64 // at least 1; First+Count does not overflow
+	Version uint8
+	Mode    Mode
+	Reason  ledger.Reason // Lost only
+	Stream  telemetry.Stream
+	First   uint64 // sequence number of the first record
+	Count   uint64 // at least 1; First+Count does not overflow
 
 	// The rest is zero in a Lost frame.
 
@@ -186,7 +187,7 @@ func (h *Header) parse(b []byte) ([]byte, error) {
 	if b[offVersion] != Version || b[offMode] != byte(Light) && b[offMode] != byte(Lost) {
 		return nil, fmt.Errorf("frame: peek: version %d, mode %d: %w", b[offVersion], b[offMode], ErrVersion)
 	}
-	h.Mode = Mode(b[offMode])
+	h.Version, h.Mode = b[offVersion], Mode(b[offMode])
 	h.Reason = ledger.Reason(b[offReason])
 	h.Stream.Class = packet.Class(b[offClass])
 	copy(h.Stream.Boot[:], b[offBoot:])
