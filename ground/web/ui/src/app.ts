@@ -122,7 +122,8 @@ export class App {
   edge(): number {
     const now = this.now();
     const newest = this.newest();
-    if (newest === 0 || Math.abs(newest - now) < clockSlackMS) return (this.following = now);
+    if (newest === 0) return now;
+    if (Math.abs(newest - now) < clockSlackMS) return (this.following = now);
     // Data fell silent while they were watched: time goes on without them. Otherwise the edge is where data end.
     if (this.following > 0 && newest < now && now - this.following < clockSlackMS) return (this.following = now);
     return newest;

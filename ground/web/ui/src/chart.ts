@@ -10,6 +10,17 @@ import { align, collect, type Points } from "./points.ts";
 import { select } from "./view.ts";
 
 const axisWidth = 58;
+const minute = 60_000;
+const hour = 60 * minute;
+const day = 24 * hour;
+/** What a person counts time in, from a millisecond up. */
+const steps = [
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[1, 2, 5, 10, 15, 30].map((s) => s * 1000),
+  ...[1, 2, 5, 10, 15, 30].map((m) => m * minute),
+  ...[1, 2, 3, 6, 12].map((h) => h * hour),
+  ...[1, 2, 5, 10, 30, 90].map((d) => d * day),
+];
 const sync = uPlot.sync("fulmar");
 const charts = new Set<Chart>();
 
@@ -64,7 +75,7 @@ export class Chart {
     const height = Math.floor(this.host.clientHeight);
     if (width < 50 || height < 40 || (width === this.u.width && height === this.u.height)) return;
     this.u.setSize({ width, height });
-    this.app.history.width = Math.max(100, this.u.over.clientWidth);
+    this.app.history.width = Math.max(100, width - 2 * axisWidth);
     this.key = "";
     this.lastDraw = 0;
   }
@@ -96,7 +107,7 @@ export class Chart {
     for (const u of units) scales[`y ${u}`] = { range: (_, lo, hi) => padded(lo, hi) };
     const axes: uPlot.Axis[] = [
       {
-        stroke: ink, grid, ticks: { ...grid, size: 4 }, font, size: 24, gap: 3, space: 84,
+        stroke: ink, grid, ticks: { ...grid, size: 4 }, font, size: 24, gap: 3, space: 84, incrs: steps,
         values: (_, splits, __, ___, incr) => splits.map((t) => tickText(t, incr, app.utc)),
       },
     ];
@@ -137,7 +148,7 @@ export class Chart {
   /** All plots keep their time axes in line, although only some have an axis on the right. */
   private rightPadding(): number {
     const { plots, series } = this.app;
-    return plots.some((p) => new Set(p.series.map((n) => series.get(n)?.unit ?? "")).size > 1) ? axisWidth : 14;
+    return plots.some((p) => new Set(p.series.map((n) => series.get(n)?.unit ?? "")).size > 1) ? axisWidth : 30;
   }
 
   private onSelect(u: uPlot): void {

@@ -40,7 +40,7 @@ function Help({ app }: { app: App }) {
       <dl class="keys">
         {shortcuts.map(([keys, what]) => (
           <div key={keys}>
-            <dt>{keys.split(" ").map((k) => <kbd key={k}>{k}</kbd>)}</dt>
+            <dt>{keys.split(/\s+/).map((k) => <kbd key={k}>{k}</kbd>)}</dt>
             <dd>{what}</dd>
           </div>
         ))}

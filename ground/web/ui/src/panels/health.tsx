@@ -76,40 +76,43 @@ export function Tasks({ app }: { app: App }) {
           <thead>
             <tr>
               <th scope="col">Task</th>
+              <th scope="col">Jitter</th>
               <th scope="col" class="r">
-                Period
+                p50
               </th>
               <th scope="col" class="r">
-                Runs
+                p99
               </th>
               <th scope="col" class="r">
-                Misses
+                max
               </th>
             </tr>
           </thead>
           {list.map((t) => (
-            <tbody key={`${t.component}/${t.name}`}>
+            <tbody key={`${t.component}/${t.name}`} data-task={`${t.component}/${t.name}`}>
               <tr>
                 <th scope="row">
                   {t.component}/{t.name}
                 </th>
-                <td class="num r">{f.micros(t.period_us)}</td>
-                <td class="num r">{f.count(t.runs)}</td>
-                <td class={`num r${t.misses > 0 ? " bad" : ""}`}>{f.count(t.misses)}</td>
-              </tr>
-              <tr class="jitter">
-                <td colSpan={4}>
+                <td>
                   <JitterBar task={t} />
-                  <span class="num figures">
-                    jitter p50 {f.micros(t.jitter_p50_us)} · p99 {f.micros(t.jitter_p99_us)} · max {f.micros(t.jitter_max_us)}
-                  </span>
+                </td>
+                <td class="num r">{f.micros(t.jitter_p50_us)}</td>
+                <td class="num r">{f.micros(t.jitter_p99_us)}</td>
+                <td class={`num r${t.jitter_max_us >= t.period_us ? " bad" : ""}`}>{f.micros(t.jitter_max_us)}</td>
+              </tr>
+              <tr class="why muted">
+                <td colSpan={5} class="num">
+                  every {f.micros(t.period_us)} ·{" "}
+                  <span class={t.misses > 0 ? "missed" : ""}>{t.misses === 0 ? "none" : f.count(t.misses)}</span> of {f.count(t.runs)} missed · exec
+                  p99 {f.micros(t.exec_p99_us)}
                 </td>
               </tr>
             </tbody>
           ))}
         </table>
       )}
-      {list.length > 0 && <p class="hint scale">Bars: 1 µs to one period, logarithmic. Solid to p50, light to p99, tick at the maximum.</p>}
+      {list.length > 0 && <p class="hint scale">Bars: jitter from 1 µs to one period, logarithmic.</p>}
     </section>
   );
 }
@@ -121,7 +124,7 @@ export function place(us: number, period: number): number {
 }
 
 function JitterBar({ task: t }: { task: Task }) {
-  const w = 96;
+  const w = 64;
   const x = (us: number): number => Math.round(place(us, t.period_us) * w * 2) / 2;
   return (
     <svg class="bar" width={w + 2} height="8" aria-hidden="true">
