@@ -126,8 +126,7 @@ func setSeries(q *query, v string) *problem {
 	return nil
 }
 
-// What layouts and fields may be named with, see telemetry.Layout.Validate. Trim suffices: it only has to keep out what
-// no series can be called, the store knows the rest.
+// What layouts and fields may be named with, see telemetry.Layout.Validate.
 const seriesAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/.[]"
 
 func setDevice(q *query, v string) *problem {
@@ -148,7 +147,7 @@ func setTo(q *query, v string) *problem { return setTime("to", &q.to, v) }
 func setTime(name string, t *int64, v string) *problem {
 	ns, ok := parseMillis(v)
 	if !ok {
-		return badParameter(name, "want milliseconds since 1970 UTC, like 1767225600000 or 1767225600000.25, at most 6 decimals")
+		return badParameter(name, "want milliseconds since 1970 UTC, like 1767225600000 or 1767225600000.25, at most 6 decimals, before 2262")
 	}
 	*t = ns
 	return nil
@@ -162,7 +161,7 @@ func parseMillis(v string) (ns int64, ok bool) {
 		return 0, false
 	}
 	digits := whole + frac + strings.Repeat("0", decimals-len(frac))
-	if strings.Trim(digits, "0123456789") != "" || strings.ContainsAny(digits, "+-") {
+	if strings.Trim(digits, "0123456789") != "" {
 		return 0, false
 	}
 	ns, err := strconv.ParseInt(digits, 10, 64)

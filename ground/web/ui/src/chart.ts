@@ -230,7 +230,9 @@ function padded(lo: number | null, hi: number | null): uPlot.Range.MinMax {
 function tickValue(v: number, splits: number[]): string {
   const step = Math.abs((splits[1] ?? v) - (splits[0] ?? v));
   if (v !== 0 && (Math.abs(v) >= 1e6 || step < 1e-4)) return value(v);
-  const decimals = step > 0 ? Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9))) : 0;
+  let decimals = 0;
+  // As many as the step needs: 0.25 takes two.
+  while (decimals < 6 && Math.abs(step * 10 ** decimals - Math.round(step * 10 ** decimals)) > 1e-6) decimals++;
   return v.toFixed(decimals).replace("-", "−");
 }
 

@@ -104,15 +104,15 @@ export function Tasks({ app }: { app: App }) {
               <tr class="why muted">
                 <td colSpan={5} class="num">
                   every {f.micros(t.period_us)} ·{" "}
-                  <span class={t.misses > 0 ? "missed" : ""}>{t.misses === 0 ? "none" : f.count(t.misses)}</span> of {f.count(t.runs)} missed · exec
-                  p99 {f.micros(t.exec_p99_us)}
+                  <span class={t.misses > 0 ? "missed" : ""}>{t.misses === 0 ? "none" : f.count(t.misses)}</span> of {f.count(t.runs)} missed · exec{" "}
+                  {f.micros(t.exec_p99_us)}
                 </td>
               </tr>
             </tbody>
           ))}
         </table>
       )}
-      {list.length > 0 && <p class="hint scale">Bars: jitter from 1 µs to one period, logarithmic.</p>}
+      {list.length > 0 && <p class="hint scale">Bars: jitter from 1 µs to one period, logarithmic. Exec: 99th percentile.</p>}
     </section>
   );
 }
