@@ -2,8 +2,8 @@
 // who do not see red, green or blue. From the fifth on a line is dashed as well.
 
 export const palette = {
-  dark: ["#56b4e9", "#f0a202", "#35c99b", "#e07fb8", "#ece07a", "#8a93ff", "#ff7d5c", "#b9c4cb"],
-  light: ["#0067a5", "#b25e00", "#007a5e", "#b03a83", "#6d6400", "#4846c0", "#c2341d", "#545f66"],
+  dark: ["#56b4e9", "#f5b335", "#a6e3a1", "#d45a8f", "#35c99b", "#8a93ff", "#ff7d5c", "#b9c4cb"],
+  light: ["#1f77b4", "#d07000", "#0a5c36", "#a02c6e", "#6d6400", "#4846c0", "#c2341d", "#545f66"],
 } as const;
 
 export const background = { dark: "#13181b", light: "#ffffff" } as const;
