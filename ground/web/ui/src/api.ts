@@ -1,0 +1,188 @@
+// The ground's API as openapi.yaml describes it: types and requests. Times are milliseconds since 1970 UTC.
+
+export type Status = "unknown" | "starting" | "ok" | "degraded" | "failed" | "stopped";
+export const severities = ["none", "debug", "info", "warning", "error", "critical"] as const;
+export type Severity = (typeof severities)[number];
+
+export interface MachineSummary {
+  device: string;
+  status: Status;
+  first_seen_ms: number;
+  last_seen_ms: number;
+  boots: number;
+  records: number;
+  readings: number;
+  bytes: number;
+}
+
+export interface Component {
+  name: string;
+  status: Status;
+  reason: string;
+  uptime_s: number;
+  last_event: string;
+  last_event_ms: number | null;
+  last_packet_ms: number | null;
+  told_ms: number | null;
+}
+
+export interface Task {
+  component: string;
+  name: string;
+  period_us: number;
+  runs: number;
+  misses: number;
+  jitter_p50_us: number;
+  jitter_p99_us: number;
+  jitter_max_us: number;
+  exec_p99_us: number;
+  told_ms: number | null;
+}
+
+export interface Account {
+  numbered: number;
+  delivered: number;
+  waiting: number;
+  lost: number;
+  lost_by: Record<string, number>;
+}
+
+export interface Ledger {
+  machine: Account;
+  machine_told_ms: number | null;
+  ground: Account;
+  duplicate_frames: number;
+  spool_bytes: number;
+  spool_quota_bytes: number;
+  spool_in_bytes_per_s: number;
+}
+
+export interface Machine extends MachineSummary {
+  now_ms: number;
+  components: Component[];
+  tasks: Task[];
+  ledger: Ledger;
+}
+
+export interface Series {
+  name: string;
+  component: string;
+  layout: string;
+  type: "float64" | "float32" | "int64" | "uint64" | "bool" | "string";
+  unit: string;
+  kind: string;
+  from_ms: number;
+  to_ms: number;
+  rows: number;
+}
+
+export interface Trace {
+  series: string;
+  t_ms: number[];
+  mean: (number | null)[];
+  min: (number | null)[] | null;
+  max: (number | null)[] | null;
+  count: number[] | null;
+}
+
+export interface MachineEvent {
+  t_ms: number;
+  component: string;
+  severity: Severity;
+  text: string;
+  boot: string;
+  class: string;
+  seq: number;
+}
+
+export interface Sample {
+  series: string;
+  t_ms: number;
+  v: number | boolean | string | null;
+}
+
+// What one answer may hold; the server refuses more.
+export const maxSeries = 64;
+export const maxBuckets = 10_000;
+export const maxPoints = 200_000;
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly parameter?: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Turns an answer that is not OK into an ApiError with the server's own words. */
+export async function refusal(res: Response): Promise<ApiError> {
+  try {
+    const p = (await res.json()) as { detail?: string; parameter?: string };
+    return new ApiError(res.status, p.detail ?? res.statusText, p.parameter);
+  } catch {
+    return new ApiError(res.status, `${res.status} ${res.statusText}`);
+  }
+}
+
+export function path(...parts: string[]): string {
+  return "/api/v1/" + parts.map(encodeURIComponent).join("/");
+}
+
+/** Milliseconds as the API takes them: at most six decimals. */
+export function millis(t: number): string {
+  return t.toFixed(4).replace(/\.?0+$/, "");
+}
+
+async function get<T>(url: string, signal?: AbortSignal): Promise<T> {
+  const res = await fetch(url, signal ? { signal } : {});
+  if (!res.ok) throw await refusal(res);
+  return (await res.json()) as T;
+}
+
+export async function listMachines(): Promise<{ now_ms: number; machines: MachineSummary[] }> {
+  return get(path("machines"));
+}
+
+export async function getMachine(device: string): Promise<Machine> {
+  return get(path("machines", device));
+}
+
+export async function listSeries(device: string): Promise<Series[]> {
+  return (await get<{ series: Series[] }>(path("machines", device, "series"))).series;
+}
+
+export async function getLatest(device: string, series: string[]): Promise<Sample[]> {
+  const q = new URLSearchParams(series.map((s) => ["series", s]));
+  return (await get<{ samples: Sample[] }>(`${path("machines", device, "latest")}?${q}`)).samples;
+}
+
+export interface RangeQuery {
+  device: string;
+  series: string[];
+  from: number;
+  to: number;
+  buckets: number;
+}
+
+export async function getRange(q: RangeQuery, signal: AbortSignal): Promise<Trace[]> {
+  const p = new URLSearchParams(q.series.map((s) => ["series", s]));
+  p.set("from", millis(q.from));
+  p.set("to", millis(q.to));
+  p.set("buckets", String(q.buckets));
+  return (await get<{ traces: Trace[] }>(`${path("machines", q.device, "range")}?${p}`, signal)).traces;
+}
+
+export async function listEvents(device: string, severity: Severity, limit: number): Promise<MachineEvent[]> {
+  const p = new URLSearchParams({ severity, limit: String(limit) });
+  return (await get<{ events: MachineEvent[] }>(`${path("machines", device, "events")}?${p}`)).events;
+}
+
+export function exportURL(device: string, format: "csv" | "mcap", series: string[], from: number, to: number): string {
+  const p = new URLSearchParams(series.map((s) => ["series", s]));
+  p.set("format", format);
+  p.set("from", millis(from));
+  p.set("to", millis(to));
+  return `${path("machines", device, "export")}?${p}`;
+}
