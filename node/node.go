@@ -342,6 +342,13 @@ func (n *Node) Tasks() []*sched.Task {
 	return append(list, n.house.task)
 }
 
+// Device returns the machine's name.
+func (n *Node) Device() string { return n.o.Device }
+
+// CourierStatus returns how the courier is doing, or was doing at the end. It may be called from any goroutine after
+// Open.
+func (n *Node) CourierStatus() courier.Status { return n.house.status() }
+
 // Courier returns the machine's courier, for whoever drives it in virtual time.
 func (n *Node) Courier() *courier.Courier { return n.courier }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/fulmar-io/fulmar/ground/ingest"
 	"github.com/fulmar-io/fulmar/ground/store"
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/telemetry"
 )
 
 // Options of a Station.
@@ -198,7 +199,21 @@ func (s *Station) reply(ctx context.Context, e ingest.Reply) {
 // indexer indexes what is committed. Where it missed something it reads the log.
 func (s *Station) indexer() {
 	ctx := context.Background()
-	for items := range s.commits {
+	missing := make(map[string]map[telemetry.LayoutID]bool)
+	ask := time.NewTicker(askPeriod)
+	defer ask.Stop()
+	for {
+		var items []store.Item
+		var open bool
+		select {
+		case items, open = <-s.commits:
+			if !open {
+				return
+			}
+		case <-ask.C:
+			s.ask(missing)
+			continue
+		}
 		if items[0].Index > s.index.Next() {
 			if err := s.index.CatchUp(ctx); err != nil {
 				s.o.Logger.Error("index", "error", err)
@@ -213,17 +228,40 @@ func (s *Station) indexer() {
 		for _, u := range added.Updates {
 			s.o.Publish(u)
 		}
-		s.ask(added)
+		for device, ids := range added.Missing {
+			if missing[device] == nil {
+				missing[device] = make(map[telemetry.LayoutID]bool)
+			}
+			for _, id := range ids {
+				missing[device][id] = true
+			}
+		}
 		s.retain()
 	}
 }
 
-// ask passes on which layouts are missing.
-func (s *Station) ask(added store.Added) {
-	for device, ids := range added.Missing {
+// askPeriod is how often missing layouts are asked for. Mostly they are under way: a frame of bulk records may overtake
+// the urgent one that explains it.
+const askPeriod = 2 * time.Second
+
+// ask asks for the layouts that are still missing.
+func (s *Station) ask(missing map[string]map[telemetry.LayoutID]bool) {
+	for device, set := range missing {
+		var ids []telemetry.LayoutID
+		for id := range set {
+			if s.index.Knows(device, id) {
+				delete(set, id)
+			} else if len(ids) < link.MaxWanted {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) == 0 {
+			delete(missing, device)
+			continue
+		}
 		select {
 		case s.events <- func() { s.intake.Missing(device, ids) }:
-		default: // asked again with the next frame
+		default: // asked again in the next round
 		}
 	}
 }

@@ -16,8 +16,7 @@ import (
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
-// Index answers questions about the frames in a log. Add and CatchUp are for one goroutine; everything else may be called
-// concurrently, with them too.
+// Index answers questions about the frames in a log. All methods may be called concurrently.
 type Index struct {
 	db     *sql.DB
 	frames *Frames
@@ -192,6 +191,14 @@ func (x *Index) Next() uint64 {
 	return x.next
 }
 
+// Knows reports whether a layout of a device is known.
+func (x *Index) Knows(device string, id telemetry.LayoutID) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	d := x.devices[device]
+	return d != nil && d.catalog.Layout(id) != nil
+}
+
 // Item is a frame of the log, to be indexed. Received and Committed are the ground's wall clock, ns since 1970; Committed
 // is 0 where it is not known any more.
 type Item struct {
@@ -218,13 +225,16 @@ func (x *Index) Add(ctx context.Context, items []Item, watched bool) (Added, err
 }
 
 func (x *Index) add(ctx context.Context, items []Item, next uint64, watched bool) (Added, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if next <= x.next {
+		return Added{}, nil
+	}
 	tx, err := x.db.BeginTx(ctx, nil)
 	if err != nil {
 		return Added{}, fmt.Errorf("store: index: %w", err)
 	}
 	w := &writer{x: x, ctx: ctx, tx: tx, watched: watched, added: Added{Missing: make(map[string][]telemetry.LayoutID)}}
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	if err = w.all(items, next); err == nil {
 		err = tx.Commit()
 	} else {

@@ -1,0 +1,139 @@
+// Command fulmar runs machines, the ground that they report to, and what goes with them. See its help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fulmar-io/fulmar/ground/broker"
+)
+
+// Exit statuses, as the documentation promises them.
+const (
+	exitHeld  = 0 // it held
+	exitNot   = 1 // it did not
+	exitUsage = 2 // wrong usage or configuration
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process around it.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := command()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitHeld
+	}
+	return tell(stderr, err)
+}
+
+// tell is the one place that decides how an error looks.
+func tell(stderr io.Writer, err error) int {
+	status := exitNot
+	var usage *usageError
+	if errors.As(err, &usage) {
+		status = exitUsage
+	}
+	fmt.Fprintln(stderr, "fulmar: "+err.Error())
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintln(stderr, "hint: "+hint)
+	}
+	return status
+}
+
+// usageError is the user's: exit status 2.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// hintedError carries what to do next.
+type hintedError struct {
+	err  error
+	hint string
+}
+
+func (e *hintedError) Error() string { return e.err.Error() }
+func (e *hintedError) Unwrap() error { return e.err }
+
+func hintFor(err error) string {
+	var usage *usageError
+	if errors.As(err, &usage) && usage.hint != "" {
+		return usage.hint
+	}
+	var hinted *hintedError
+	if errors.As(err, &hinted) {
+		return hinted.hint
+	}
+	var port *broker.PortError
+	if errors.As(err, &port) {
+		flag := map[string]string{"MQTT": "--mqtt", "NATS": "--nats", "HTTP": "--http"}[port.What]
+		return fmt.Sprintf("another program listens there; choose another port with %s, for example %s 127.0.0.1:0 for any that is free", flag, flag)
+	}
+	return ""
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "fulmar",
+		Short: "Autonomous machines whose loops run on time and whose telemetry arrives whole",
+		Long: `Fulmar runs autonomous machines and the ground that they report to.
+
+Try first:  fulmar demo
+            then open http://127.0.0.1:8080`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{err: err, hint: "see " + c.CommandPath() + " --help"}
+	})
+	var verbose bool
+	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "log more")
+	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
+		level := slog.LevelInfo
+		if verbose {
+			level = slog.LevelDebug
+		}
+		slog.SetDefault(slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})))
+	}
+	root.AddCommand(groundCommand(), replayCommand())
+	return root
+}
+
+// noArgs is cobra.NoArgs with this program's exit status.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &usageError{err: fmt.Errorf("%s takes no argument, got %q", c.CommandPath(), args[0]), hint: "see " + c.CommandPath() + " --help"}
+}
+
+// oneArg wants exactly one argument, which usage calls what.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return &usageError{err: fmt.Errorf("%s wants one argument, %s; got %d", c.CommandPath(), what, len(args)),
+			hint: "see " + c.CommandPath() + " --help"}
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/ground/broker"
+	"github.com/fulmar-io/fulmar/ground/live"
+	"github.com/fulmar-io/fulmar/ground/station"
+	"github.com/fulmar-io/fulmar/ground/web"
+	"github.com/fulmar-io/fulmar/link"
+)
+
+// receiver is a whole ground in this process: broker, station, API and page.
+type receiver struct {
+	broker   *broker.Broker // nil where the ground connects to one that is there
+	station  *station.Station
+	listener net.Listener
+	http     *http.Server
+	url      string
+	web      *web.Server
+	served   chan error
+}
+
+type receiverOptions struct {
+	dir  string
+	http string
+	mqtt string
+	nats string
+	// brokers are URLs of brokers that are there; with any, none is embedded.
+	brokers []string
+	queue   string
+}
+
+// openReceiver starts everything but the station's loop.
+func openReceiver(ctx context.Context, o receiverOptions) (*receiver, error) {
+	r := &receiver{served: make(chan error, 1)}
+	if err := r.open(ctx, o); err != nil {
+		return nil, errors.Join(err, r.abandon())
+	}
+	return r, nil
+}
+
+func (r *receiver) open(ctx context.Context, o receiverOptions) error {
+	// The ports first: a port that is taken should be told before anything is made on disk.
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.http)
+	if err != nil {
+		return &broker.PortError{What: "HTTP", Address: o.http, Err: err}
+	}
+	r.listener = listener
+	r.url = "http://" + listener.Addr().String()
+	disk, err := env.NewOSDisk(o.dir)
+	if err != nil {
+		return err
+	}
+	receivers, err := r.receivers(ctx, o)
+	if err != nil {
+		return err
+	}
+	hub := live.New(live.Options{})
+	r.station, err = station.Open(ctx, station.Options{Disk: disk, IndexPath: filepath.Join(o.dir, "index.sqlite"),
+		Receivers: receivers, Publish: hub.Publish, Logger: slog.Default()})
+	if err != nil {
+		for _, rc := range receivers {
+			err = errors.Join(err, rc.Close())
+		}
+		return err
+	}
+	index := r.station.Index()
+	if r.web, err = web.New(web.Options{Source: index, Tail: hub, Logger: slog.Default()}); err != nil {
+		return err
+	}
+	r.http = &http.Server{Handler: r.web.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	go func() { r.served <- r.http.Serve(listener) }()
+	return nil
+}
+
+func (r *receiver) receivers(ctx context.Context, o receiverOptions) ([]link.Receiver, error) {
+	if len(o.brokers) == 0 {
+		var err error
+		r.broker, err = broker.Start(broker.Options{MQTT: o.mqtt, NATS: o.nats, Dir: filepath.Join(o.dir, "broker"), Log: slog.Default()})
+		if err != nil {
+			return nil, err
+		}
+		rc, err := r.broker.Receiver()
+		return []link.Receiver{rc}, err
+	}
+	var list []link.Receiver
+	for _, u := range o.brokers {
+		rc, err := listen(ctx, u, o.queue)
+		if err != nil {
+			for _, open := range list {
+				err = errors.Join(err, open.Close())
+			}
+			return nil, fmt.Errorf("listen at %s: %w", u, err)
+		}
+		list = append(list, rc)
+	}
+	return list, nil
+}
+
+// abandon undoes what openReceiver had done when it failed.
+func (r *receiver) abandon() error {
+	var err error
+	if r.listener != nil {
+		err = r.listener.Close()
+	}
+	if r.broker != nil {
+		err = errors.Join(err, r.broker.Close())
+	}
+	return err
+}
+
+// run runs the station until ctx ends, and then stops everything.
+func (r *receiver) run(ctx context.Context) error {
+	err := r.station.Run(ctx)
+	r.web.Close()
+	stop, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err = errors.Join(err, r.http.Shutdown(stop))
+	if serr := <-r.served; !errors.Is(serr, http.ErrServerClosed) {
+		err = errors.Join(err, serr)
+	}
+	if r.broker != nil {
+		err = errors.Join(err, r.broker.Close())
+	}
+	return err
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	crand "crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/recording/ulog"
+	"github.com/fulmar-io/fulmar/replay"
+	"github.com/fulmar-io/fulmar/telemetry"
+)
+
+type replayOptions struct {
+	to     []string
+	device string
+	data   string
+	speed  float64
+	linger time.Duration
+	json   bool
+}
+
+func replayCommand() *cobra.Command {
+	o := replayOptions{}
+	c := &cobra.Command{
+		Use:   "replay RECORDING --to URL",
+		Short: "Send a recording to a ground as if a machine had just lived it",
+		Long: `Send a PX4 ULog recording through a courier to a ground: every message is numbered, spooled and delivered like a live
+one, with the recording's own times. A damaged place in the file is told and passed over where the format allows it;
+the exit status is then 1.`,
+		Args: oneArg("a recording"),
+		RunE: func(c *cobra.Command, args []string) error { return replayFile(c, args[0], o) },
+	}
+	c.Flags().StringArrayVar(&o.to, "to", nil, "URL of the link, mqtt://host:port, nats://host:port or file:///folder; may be repeated, most preferred first")
+	c.Flags().StringVar(&o.device, "device", "", "name under which the recording arrives; default the file's name")
+	c.Flags().StringVar(&o.data, "data", "", "keep the spool in this folder; empty for a temporary one that is removed")
+	c.Flags().Float64Var(&o.speed, "speed", 1, "1 is real time, 0 as fast as it goes")
+	c.Flags().DurationVar(&o.linger, "linger", 30*time.Second, "how long to wait at the end for the ground to have everything")
+	c.Flags().BoolVar(&o.json, "json", false, "print the summary as one JSON object on stdout")
+	return c
+}
+
+// deviceOf makes a device's name of a file's.
+func deviceOf(path string) string {
+	base := strings.ToLower(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
+	name := strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return '-'
+	}, base)
+	return name[:min(len(name), telemetry.MaxDevice)]
+}
+
+func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
+	if len(o.to) == 0 {
+		return &usageError{err: errors.New("replay: no link"), hint: "say where to with --to mqtt://127.0.0.1:1883"}
+	}
+	if o.speed < 0 {
+		return &usageError{err: fmt.Errorf("replay: speed %g", o.speed), hint: "1 is real time, 0 as fast as it goes"}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	reader, err := ulog.NewReader(f, ulog.Options{})
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if o.device == "" {
+		o.device = deviceOf(path)
+	}
+	temporary := o.data == ""
+	if temporary {
+		if o.data, err = os.MkdirTemp("", "fulmar-replay-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(o.data)) }()
+	}
+	disk, err := env.NewOSDisk(o.data)
+	if err != nil {
+		return err
+	}
+	var links []link.Dialer
+	for _, u := range o.to {
+		d, err := dialer(u, o.device)
+		if err != nil {
+			return err
+		}
+		links = append(links, d)
+	}
+	started := time.Now()
+	result, err := replay.Send(c.Context(), replay.Options{Device: o.device, Disk: disk, Links: links, Speed: o.speed, Linger: o.linger,
+		Random: crand.Reader, Logger: slog.Default()}, reader)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return tellReplay(c, path, o, result, time.Since(started), temporary)
+}
+
+// replaySummary is what replay prints at its end.
+type replaySummary struct {
+	Device          string   `json:"device"`
+	Seconds         float64  `json:"seconds"`
+	Messages        uint64   `json:"messages"` // of the recording
+	Readings        uint64   `json:"readings"` // of the recording
+	Produced        uint64   `json:"produced"` // records numbered: the messages and their layouts
+	Delivered       uint64   `json:"delivered"`
+	Waiting         uint64   `json:"waiting"`
+	Lost            uint64   `json:"lost"`
+	FramesRepeated  uint64   `json:"frames_repeated"`
+	BytesOnLink     uint64   `json:"bytes_on_link"`
+	BytesPerReading float64  `json:"bytes_per_reading"`
+	Damaged         []string `json:"damaged,omitempty"`
+}
+
+func tellReplay(c *cobra.Command, path string, o replayOptions, r replay.Result, elapsed time.Duration, temporary bool) error {
+	s := replaySummary{Device: o.device, Seconds: elapsed.Seconds(), Messages: r.Messages, Readings: r.Readings,
+		Produced: r.Account.Numbered, Delivered: r.Account.Delivered, Waiting: r.Account.Waiting, Lost: r.Account.Lost(),
+		FramesRepeated: r.Repeats, BytesOnLink: r.BytesOnLink}
+	if r.Readings > 0 {
+		s.BytesPerReading = float64(r.BytesOnLink) / float64(r.Readings)
+	}
+	for _, d := range r.Damaged {
+		s.Damaged = append(s.Damaged, d.Error())
+	}
+	if o.json {
+		if err := json.NewEncoder(c.OutOrStdout()).Encode(s); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(c.OutOrStdout(), "%s as %s: %d messages, %d readings in %.1f s: %d records delivered, %d waiting, %d lost; %d bytes on the link, %.2f per reading\n",
+			path, s.Device, s.Messages, s.Readings, s.Seconds, s.Delivered, s.Waiting, s.Lost, s.BytesOnLink, s.BytesPerReading)
+	}
+	switch {
+	case s.Waiting > 0:
+		last := ""
+		for _, l := range r.Links {
+			last = l.LastError
+		}
+		err := fmt.Errorf("%d records were not acknowledged within %s; the link said: %s", s.Waiting, o.linger, last)
+		if temporary {
+			return &hintedError{err: err, hint: "with --data DIR they would stay in the spool and be delivered by the next run"}
+		}
+		return &hintedError{err: err, hint: "they stay in the spool in " + o.data + " and are delivered by the next run"}
+	case len(s.Damaged) > 0:
+		return fmt.Errorf("%s is damaged at %d places; what could be read was sent: %s", path, len(s.Damaged), s.Damaged[0])
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/courier"
+	"github.com/fulmar-io/fulmar/courier/delivery"
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/recording/ulog"
+	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// Options of a replay.
+type Options struct {
+	Device string
+	Disk   env.Disk // holds the spool
+	Links  []link.Dialer
+	// Speed is how fast: 1 is real time, 2 twice that, 0 as fast as it goes.
+	Speed float64
+	// Linger is how long to wait, after the last message, for the ground to have everything.
+	Linger time.Duration
+	Random io.Reader // names the boot
+	Logger *slog.Logger
+}
+
+// Result is what a replay came to.
+type Result struct {
+	Messages, Readings uint64 // published, of the recording
+	Account            ledger.Account
+	BytesOnLink        uint64
+	Repeats            uint64  // frames sent again
+	Damaged            []error // places of the recording that were passed over
+	Links              []delivery.LinkStatus
+}
+
+type sender struct {
+	o         Options
+	publisher *fulmar.Publisher
+	w         packet.Writer
+	result    Result
+}
+
+// Send publishes a recording and delivers it. The error is nil when all of it is in the spool; whether the ground has it
+// too, Result.Account.Waiting tells.
+func Send(ctx context.Context, o Options, recording *ulog.Reader) (Result, error) {
+	clock := env.SystemClock{}
+	c, err := courier.Open(courier.Options{Device: o.Device, Disk: o.Disk, Delivery: delivery.Options{Links: len(o.Links)}},
+		rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	if err != nil {
+		return Result{}, err
+	}
+	boot, err := telemetry.NewBoot(time.Unix(0, clock.Now().Wall), o.Random)
+	if err == nil {
+		err = c.Begin(boot)
+	}
+	if err != nil {
+		return Result{}, errors.Join(err, c.Close())
+	}
+	const producers, own, source = 2, 0, 1
+	region, err := ring.Create("", ring.Options{Device: o.Device, Boot: boot, Producers: producers, Capacity: 8 << 20})
+	if err != nil {
+		return Result{}, errors.Join(err, c.Close())
+	}
+	s := &sender{o: o}
+	if err = c.Attach(region, own); err == nil {
+		s.publisher, err = fulmar.NewPublisher(region, source, nil)
+	}
+	if err == nil {
+		err = s.send(ctx, c, recording, func() time.Duration { return time.Duration(clock.Now().Mono) })
+	}
+	return s.result, errors.Join(err, c.Close(), region.Close())
+}
+
+// send runs the courier beside the publishing.
+func (s *sender) send(ctx context.Context, c *courier.Courier, recording *ulog.Reader, now func() time.Duration) error {
+	runner := &courier.Runner{Courier: c, Links: s.o.Links, Now: now, Linger: s.o.Linger, Logger: s.o.Logger}
+	courierCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- runner.Run(courierCtx) }()
+	err := s.publish(ctx, recording)
+	stop()
+	err = errors.Join(err, <-ended)
+	status := runner.Status()
+	for _, a := range status.Accounts {
+		s.result.Account.Add(a)
+	}
+	for _, l := range status.Links {
+		s.result.BytesOnLink += l.SentBytes
+		s.result.Repeats += l.Repeats
+	}
+	s.result.Links = status.Links
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	return nil
+}
