@@ -67,6 +67,7 @@ func openClass(disk env.Disk, dir, device string, pc packet.Class, o Options) (*
 		MaxRecord:   frame.MaxSize + 1,
 		MinFree:     uint64(o.MinFree) / 2, // the other half is for declaring what yields
 		Checkpoint:  c.checkpoint,
+		ReadOnly:    o.ReadOnly,
 	})
 	if err != nil {
 		return nil, err

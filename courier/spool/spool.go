@@ -6,6 +6,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/seglog"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -16,6 +17,8 @@ type Options struct {
 	MaxBytes     int64 // of all classes together. Default 1 GiB
 	SegmentBytes int64 // of a log. Default 4 MiB; what yields at a time
 	MinFree      int64 // bytes that are left on the disk for others. Default 64 MiB
+	// ReadOnly leaves the folder as it is, for looking: only State, Bytes, Cursor, Account, Load and Verify may be called.
+	ReadOnly bool
 }
 
 func (o Options) withDefaults() Options {
@@ -165,6 +168,25 @@ func (s *Spool) Save() error {
 		err = errors.Join(err, c.save())
 	}
 	return err
+}
+
+// Again appends a frame of an earlier boot, or an earlier one of this boot, to be sent: a dead letter that the ground may
+// take now. It is durable after the next Sync.
+func (s *Spool) Again(c packet.Class, data []byte) error {
+	return s.classes[c.Index()].appendFrame(kindAside, data)
+}
+
+// Verify reads everything and returns what it found, per class.
+func (s *Spool) Verify() ([packet.Classes]seglog.Verification, error) {
+	var found [packet.Classes]seglog.Verification
+	for i, c := range s.classes {
+		v, err := c.log.Verify()
+		if err != nil {
+			return found, fmt.Errorf("spool: verify %s: %w", c.class, err)
+		}
+		found[i] = v
+	}
+	return found, nil
 }
 
 // Account returns the ledger of a class, over all boots that this spool has seen.
