@@ -55,6 +55,13 @@ func (h *host) start() error {
 	return nil
 }
 
+// base is where it is served.
+func (h *host) base() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return "http://" + h.addr
+}
+
 func (h *host) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -91,6 +98,6 @@ func TestHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.stop()
-	t.Logf("http://%s", h.addr)
+	t.Log(h.base())
 	h.run(ctx)
 }
