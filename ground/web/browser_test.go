@@ -125,7 +125,7 @@ func TestPageInABrowser(t *testing.T) {
 	defer control.Close()
 	cmd := exec.CommandContext(t.Context(), node, "--test", "--test-concurrency=1", "test/browser.test.mjs", "test/unit.test.mjs")
 	cmd.Dir = "ui"
-	cmd.Env = append(os.Environ(), "FULMAR_URL=http://"+h.addr, "FULMAR_CONTROL="+control.URL, "CHROMIUM="+chromium)
+	cmd.Env = append(os.Environ(), "FULMAR_URL="+h.base(), "FULMAR_CONTROL="+control.URL, "CHROMIUM="+chromium)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,9 +19,11 @@ import (
 type host struct {
 	double *double
 	hub    *live.Hub
-	addr   string
-	server *http.Server
-	done   chan struct{}
+
+	mu     sync.Mutex
+	addr   string        // guarded by mu; where it listens, once it did
+	server *http.Server  // guarded by mu
+	done   chan struct{} // guarded by mu
 }
 
 // newHost has a machine that has run for half an hour.
@@ -31,6 +34,8 @@ func newHost(addr string) *host {
 }
 
 func (h *host) start() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	s, err := web.New(web.Options{Source: h.double, Exporter: h.double, Tail: h.hub, Logger: slog.New(slog.DiscardHandler), Heartbeat: time.Second})
 	if err != nil {
 		return err
@@ -50,7 +55,16 @@ func (h *host) start() error {
 	return nil
 }
 
+// base is where it is served.
+func (h *host) base() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return "http://" + h.addr
+}
+
 func (h *host) stop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	_ = h.server.Close()
 	<-h.done
 }
@@ -84,6 +98,6 @@ func TestHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.stop()
-	t.Logf("http://%s", h.addr)
+	t.Log(h.base())
 	h.run(ctx)
 }

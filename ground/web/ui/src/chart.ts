@@ -132,7 +132,12 @@ export class Chart {
       cursor: {
         y: false,
         sync: { key: sync.key, scales: ["x", null] },
-        points: { size: 6, fill: background[scheme], width: 1.5 },
+        points: {
+          size: (_, i) => (i % 3 === 1 ? 7 : 0), // a series' own, not its low and high
+          fill: () => background[scheme],
+          stroke: (_, i) => colour(scheme, Math.floor((i - 1) / 3)),
+          width: 1.5,
+        },
         drag: { x: true, y: false, setScale: false, dist: 6 },
         bind: { dblclick: () => () => (this.app.setView({ kind: "follow", span: 60_000 }), null) },
         focus: { prox: -1 },

@@ -115,8 +115,9 @@ export function dateTime(t: number, utc: boolean): string {
   return `${p.day} ${p.time}`;
 }
 
-/** The clock alone if it is today's, else with the date. */
+/** The clock alone while it cannot be mistaken for another day's, else with the date. */
 export function when(t: number, now: number, utc: boolean): string {
   const p = parts(t, utc);
-  return p.day === parts(now, utc).day ? p.time : `${p.day.slice(5)} ${p.time}`;
+  const unmistakableMS = 20 * 3_600_000;
+  return Math.abs(now - t) < unmistakableMS ? p.time : `${p.day.slice(5)} ${p.time}`;
 }

@@ -93,7 +93,7 @@ export class Live {
     if (this.state.kind !== "cut") this.set({ kind: "connecting" });
     this.heard = performance.now();
     this.read(sub, abort).then(
-      () => this.cut(abort, "the ground closed the stream"),
+      () => this.cut(abort, "The ground closed the stream"),
       (err: unknown) => this.cut(abort, describe(err)),
     );
   }
@@ -165,13 +165,13 @@ export class Live {
   private watchdog(): void {
     if (this.state.kind !== "open" || performance.now() - this.heard < 2.5 * this.heartbeat + 1000) return;
     const abort = this.abort;
-    this.cut(abort, "the stream fell silent");
+    this.cut(abort, "The stream fell silent");
     this.abort = new AbortController();
     abort.abort();
   }
 }
 
 function describe(err: unknown): string {
-  if (err instanceof ApiError) return err.message;
-  return "the ground does not answer";
+  if (err instanceof ApiError) return `Refused: ${err.message}`;
+  return "The ground does not answer";
 }

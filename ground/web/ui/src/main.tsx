@@ -1,6 +1,10 @@
 import { render } from "preact";
 import "uplot/dist/uPlot.min.css";
-import "./style.css";
+import "./style/base.css";
+import "./style/frame.css";
+import "./style/plots.css";
+import "./style/state.css";
+import "./style/narrow.css";
 import { App, type Tab } from "./app.ts";
 import { useChannel } from "./channel.ts";
 import { Dialogs } from "./dialogs.tsx";

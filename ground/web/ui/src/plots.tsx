@@ -96,7 +96,9 @@ function LegendEntry({ app, plot, name, index }: { app: App; plot: Plot; name: s
   const points = app.drawn.get(plot.id)?.get(name);
   const reading = readAt(app, name, points);
   const scheme = app.scheme();
-  const stale = app.cursor === null && app.view.kind === "follow" ? staleness(app, name, points) : 0;
+  // Of a stream that is cut the banner tells; here it would be said once per series.
+  const live = app.cursor === null && app.view.kind === "follow" && app.live.state.kind === "open";
+  const stale = live ? staleness(app, name, points) : 0;
   return (
     <li class={info || !app.seriesKnown ? "" : "missing"}>
       <svg width="18" height="10" aria-hidden="true">

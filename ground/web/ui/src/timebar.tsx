@@ -8,7 +8,7 @@ import { hurry } from "./frames.ts";
 import { fixed, pan, presets, zoom } from "./view.ts";
 
 export function TimeBar({ app }: { app: App }) {
-  useChannel(app.ui, app.tick);
+  useChannel(app.ui, app.tick, app.link);
   const [from, to] = app.range();
   const follow = app.view.kind === "follow";
   const span = to - from;
@@ -17,7 +17,7 @@ export function TimeBar({ app }: { app: App }) {
     <div class="timebar" role="group" aria-label="Time">
       <button
         id="live"
-        class={follow ? "go on" : "go"}
+        class={follow && app.live.state.kind === "open" ? "go on" : "go"}
         aria-pressed={follow}
         title="Pause, or follow live (Space)"
         onClick={() => app.togglePause()}

@@ -54,7 +54,7 @@ test("colours of series have contrast and are told apart", async () => {
 });
 
 test("text has contrast", async () => {
-  const css = await (await import("node:fs/promises")).readFile(join(src, "style.css"), "utf8");
+  const css = await (await import("node:fs/promises")).readFile(join(src, "style/base.css"), "utf8");
   const themes = { dark: /:root \{([^}]*)\}/.exec(css)[1], light: /\[data-theme="light"\] \{([^}]*)\}/.exec(css)[1] };
   for (const [name, body] of Object.entries(themes)) {
     const v = Object.fromEntries([...body.matchAll(/--([\w-]+): (#[0-9a-f]{6});/g)].map((m) => [m[1], m[2]]));
