@@ -86,5 +86,13 @@ func (d *DeadLetters) Each(yield func(DeadLetter) bool) error {
 	return nil
 }
 
+// Clear removes all letters, for what becomes of them is in other hands now.
+func (d *DeadLetters) Clear() error {
+	if err := d.log.TrimFront(d.log.Next()); err != nil {
+		return fmt.Errorf("dead letters: %w", err)
+	}
+	return nil
+}
+
 // Close closes the files.
 func (d *DeadLetters) Close() error { return d.log.Close() }

@@ -17,6 +17,8 @@ type FramesOptions struct {
 	MaxBytes int64
 	// MinFree is left on the disk. Default 256 MiB. With less, frames are not taken and stay on their machines.
 	MinFree int64
+	// ReadOnly leaves the folder as it is, for looking.
+	ReadOnly bool
 	// Marks returns the owner's state after all frames appended so far; it is kept in the log.
 	Marks func() []byte
 }
@@ -45,6 +47,7 @@ func OpenFrames(disk env.Disk, dir string, o FramesOptions) (*Frames, error) {
 		MinFree:     uint64(o.MinFree),
 		MaxUnsynced: 32 << 20,
 		Checkpoint:  o.Marks,
+		ReadOnly:    o.ReadOnly,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store: open frames: %w", err)
@@ -98,6 +101,9 @@ func (f *Frames) Read(index uint64) (received int64, data []byte, err error) {
 	}
 	return int64(binary.LittleEndian.Uint64(b)), b[recordHeader:], nil
 }
+
+// Verify reads everything and tells what is damaged.
+func (f *Frames) Verify() (seglog.Verification, error) { return f.log.Verify() }
 
 // Marks returns the newest state of the owner's that the log holds, and the index of the first frame after it.
 func (f *Frames) Marks() (state []byte, from uint64) { return f.log.Checkpoint() }
