@@ -81,3 +81,12 @@ func (h *Histogram) Quantiles(qs ...float64) []time.Duration {
 	}
 	return out
 }
+
+// Count returns how many durations were counted.
+func (h *Histogram) Count() uint64 {
+	n := uint64(0)
+	for i := range h.counts {
+		n += h.counts[i].Load()
+	}
+	return n
+}

@@ -40,4 +40,5 @@ func receiverFlags(c *cobra.Command, o *receiverOptions) {
 	c.Flags().StringVar(&o.http, "http", "127.0.0.1:8080", "address of the page and the API")
 	c.Flags().StringVar(&o.mqtt, "mqtt", "127.0.0.1:1883", "address on which machines are taken over MQTT")
 	c.Flags().StringVar(&o.nats, "nats", "", "address on which machines are taken over NATS; empty for none")
+	c.Flags().BoolVar(&o.profiles, "profiles", false, "serve /debug/pprof beside /metrics")
 }

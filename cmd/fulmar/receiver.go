@@ -10,12 +10,15 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/ground/broker"
 	"github.com/fulmar-io/fulmar/ground/live"
 	"github.com/fulmar-io/fulmar/ground/station"
 	"github.com/fulmar-io/fulmar/ground/web"
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/observe"
 )
 
 // receiver is a whole ground in this process: broker, station, API and page.
@@ -37,6 +40,9 @@ type receiverOptions struct {
 	// brokers are URLs of brokers that are there; with any, none is embedded.
 	brokers []string
 	queue   string
+	// collectors are what else is measured in this process; profiles are served on request.
+	collectors []prometheus.Collector
+	profiles   bool
 }
 
 // openReceiver starts everything but the station's loop.
@@ -77,7 +83,17 @@ func (r *receiver) open(ctx context.Context, o receiverOptions) error {
 	if r.web, err = web.New(web.Options{Source: index, Tail: hub, Logger: slog.Default()}); err != nil {
 		return err
 	}
-	r.http = &http.Server{Handler: r.web.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	inside, err := observe.Handler(observe.Options{Collectors: append(o.collectors, r.station), Ready: r.station.Ready, Profiles: o.profiles})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", r.web.Handler())
+	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/"} {
+		mux.Handle(path, inside)
+	}
+	r.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	r.http.RegisterOnShutdown(r.web.Close)
 	go func() { r.served <- r.http.Serve(listener) }()
 	return nil
 }
@@ -121,7 +137,6 @@ func (r *receiver) abandon() error {
 // run runs the station until ctx ends, and then stops everything.
 func (r *receiver) run(ctx context.Context) error {
 	err := r.station.Run(ctx)
-	r.web.Close()
 	stop, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err = errors.Join(err, r.http.Shutdown(stop))

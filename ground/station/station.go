@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fulmar-io/fulmar/env"
@@ -36,6 +37,8 @@ type Station struct {
 	o      Options
 	intake *ingest.Intake
 	index  *store.Index
+
+	failing atomic.Int64 // when the log began to fail to be durable, ns since 1970; 0 if it does not
 
 	events  chan func()
 	commits chan []store.Item
@@ -167,7 +170,10 @@ const syncRetry = time.Second
 
 func (s *Station) sync(ctx context.Context) {
 	err := s.intake.Sync()
-	if err != nil {
+	if err == nil {
+		s.failing.Store(0)
+	} else {
+		s.failing.CompareAndSwap(0, s.o.Wall().UnixNano())
 		s.o.Logger.Error("frames cannot be made durable; nothing is acknowledged until they are", "error", err)
 		t := time.NewTimer(syncRetry)
 		defer t.Stop()
