@@ -50,13 +50,14 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector: the metrics depend on the components.
 func (n *Node) Describe(chan<- *prometheus.Desc) {}
 
-// Collect implements prometheus.Collector. It may be called from any goroutine after Open.
+// Collect implements prometheus.Collector. It may be called from any goroutine at any time; before Run has opened the
+// machine there is nothing to tell.
 func (n *Node) Collect(ch chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, t, v, append([]string{n.o.Device}, labels...)...)
 	}
-	if n.house.status == nil {
-		return // not open yet
+	if !n.running.Load() {
+		return
 	}
 	n.collectCourier(send)
 	for _, t := range n.TaskStats() {

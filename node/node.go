@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/fulmar-io/fulmar"
@@ -77,6 +78,7 @@ type Node struct {
 	started int // of parts
 	opened  time.Duration
 	failed  chan error // of critical components
+	running atomic.Bool
 }
 
 // part is one component at run time.

@@ -19,6 +19,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	runner := &courier.Runner{Courier: n.courier, Links: n.o.Links, Now: n.now, Linger: n.o.Linger, Logger: n.o.Logger}
 	n.house.status = runner.Status
+	n.running.Store(true)
 	courierCtx, stopCourier := context.WithCancel(context.Background())
 	defer stopCourier()
 	var courierErr error

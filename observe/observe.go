@@ -11,25 +11,27 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Options of a Handler.
+// Options of a Window.
 type Options struct {
-	// Collectors are what the process measures, besides the Go runtime and the process itself.
-	Collectors []prometheus.Collector
 	// Ready returns why the process cannot do its work now, or nil. It must return at once. Nil: it always can.
 	Ready func() error
 	// Profiles serves /debug/pprof. They show much and cost something: off by default.
 	Profiles bool
 }
 
-// Handler serves /metrics, /healthz (the process answers), /readyz (it can do its work) and, if asked for, /debug/pprof.
-func Handler(o Options) (http.Handler, error) {
+// Window serves /metrics, /healthz (the process answers), /readyz (it can do its work) and, if asked for, /debug/pprof.
+type Window struct {
+	registry *prometheus.Registry
+	mux      *http.ServeMux
+}
+
+// Paths are what a Window serves, as patterns of http.ServeMux.
+func Paths() []string { return []string{"/metrics", "/healthz", "/readyz", "/debug/"} }
+
+// New returns a window on the Go runtime and the process. What else is measured is registered by and by.
+func New(o Options) *Window {
 	registry := prometheus.NewRegistry()
-	all := append([]prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}, o.Collectors...)
-	for _, c := range all {
-		if err := registry.Register(c); err != nil {
-			return nil, fmt.Errorf("observe: %w", err)
-		}
-	}
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: 10 * time.Second, MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -49,5 +51,16 @@ func Handler(o Options) (http.Handler, error) {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	return mux, nil
+	return &Window{registry: registry, mux: mux}
 }
+
+// Register adds what else the process measures. It may be called at any time.
+func (w *Window) Register(c prometheus.Collector) error {
+	if err := w.registry.Register(c); err != nil {
+		return fmt.Errorf("observe: %w", err)
+	}
+	return nil
+}
+
+// ServeHTTP implements http.Handler.
+func (w *Window) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.mux.ServeHTTP(rw, r) }

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/ground/broker"
 	"github.com/fulmar-io/fulmar/ground/live"
@@ -25,6 +23,7 @@ import (
 type receiver struct {
 	broker   *broker.Broker // nil where the ground connects to one that is there
 	station  *station.Station
+	window   *observe.Window
 	listener net.Listener
 	http     *http.Server
 	url      string
@@ -38,11 +37,9 @@ type receiverOptions struct {
 	mqtt string
 	nats string
 	// brokers are URLs of brokers that are there; with any, none is embedded.
-	brokers []string
-	queue   string
-	// collectors are what else is measured in this process; profiles are served on request.
-	collectors []prometheus.Collector
-	profiles   bool
+	brokers  []string
+	queue    string
+	profiles bool // serve them
 }
 
 // openReceiver starts everything but the station's loop.
@@ -83,14 +80,14 @@ func (r *receiver) open(ctx context.Context, o receiverOptions) error {
 	if r.web, err = web.New(web.Options{Source: index, Tail: hub, Logger: slog.Default()}); err != nil {
 		return err
 	}
-	inside, err := observe.Handler(observe.Options{Collectors: append(o.collectors, r.station), Ready: r.station.Ready, Profiles: o.profiles})
-	if err != nil {
+	r.window = observe.New(observe.Options{Ready: r.station.Ready, Profiles: o.profiles})
+	if err := r.window.Register(r.station); err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", r.web.Handler())
-	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/"} {
-		mux.Handle(path, inside)
+	for _, path := range observe.Paths() {
+		mux.Handle(path, r.window)
 	}
 	r.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	r.http.RegisterOnShutdown(r.web.Close)
