@@ -208,7 +208,8 @@ func (l *Log) saveCursor() error {
 	return l.save(cursor, data)
 }
 
-// Meta returns a copy of what SaveMeta saved last.
+// Meta returns a copy of what SaveMeta saved last. If the process ended while SaveMeta was at it, this may be the new, and
+// a power cut before the next SaveMeta may bring back the old.
 func (l *Log) Meta() []byte {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
