@@ -253,3 +253,8 @@ func (m *model) settle(l *Log, killed bool) {
 		m.meta[1] = m.meta[0]
 	}
 }
+
+// resum makes the header's checksum right again.
+func resum(b []byte) {
+	binary.LittleEndian.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
+}

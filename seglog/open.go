@@ -189,7 +189,8 @@ func (l *Log) survey(s *segment) (survey, error) {
 		return v, nil
 	}
 	defer l.files.release(s)
-	var scan scanner
+	scan := scanners.Get().(*scanner)
+	defer scanners.Put(scan)
 	scan.reset(s, f, s.size.Load())
 	h, ok, _, err := scan.start()
 	if err != nil {
@@ -308,7 +309,8 @@ func (l *Log) readHeader(s *segment) (header, []byte, error) {
 		return header{}, nil, nil
 	}
 	defer l.files.release(s)
-	var scan scanner
+	scan := scanners.Get().(*scanner)
+	defer scanners.Put(scan)
 	scan.reset(s, f, s.size.Load())
 	h, _, checkpoint, err := scan.start()
 	return h, checkpoint, err
