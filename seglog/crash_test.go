@@ -1,6 +1,7 @@
 package seglog
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -129,7 +130,15 @@ func (c *crash) goOn(l *Log, m *model) error {
 			p[i] = byte(c.rng.Uint32())
 		}
 		m.recs = append(m.recs, p)
-		if _, err := l.Append(p); err != nil {
+		_, err := l.Append(p)
+		if errors.Is(err, ErrFull) {
+			if err := l.Sync(); err != nil {
+				return err
+			}
+			m.durable = uint64(m.returned)
+			_, err = l.Append(p)
+		}
+		if err != nil {
 			return err
 		}
 		m.returned++
