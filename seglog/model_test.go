@@ -18,7 +18,8 @@ type model struct {
 	recs     [][]byte // recs[i-1] has index i; what was appended, or is being
 	returned int      // of which Append has returned so many
 	durable  uint64   // as Sync promised
-	cursor   uint64   // as TrimFront was asked
+	cursor   uint64   // as TrimFront was asked, or as it was found after a crash
+	asked    uint64   // the highest that TrimFront was ever asked; some header may know of it
 	meta     [2][]byte
 	// meta[0] is what SaveMeta saved, meta[1] what it is saving.
 }
@@ -197,12 +198,12 @@ func (d *driver) check(l *Log, m *model, exact bool) {
 func compare(l *Log, m *model, exact bool) error {
 	st := l.Stats()
 	switch {
-	case st.Next > m.next() && st.Next > m.cursor:
+	case st.Next > m.next():
 		return fmt.Errorf("next is %d, only %d were appended", st.Next, len(m.recs))
 	case st.Next <= m.durable:
 		return fmt.Errorf("next is %d, but %d is durable", st.Next, m.durable)
-	case st.First > m.cursor:
-		return fmt.Errorf("first is %d, trimmed was %d", st.First, m.cursor)
+	case st.First > max(m.cursor, m.asked):
+		return fmt.Errorf("first is %d, trimmed was %d", st.First, m.asked)
 	case exact && (st.Next != m.next() || st.First != m.cursor):
 		return fmt.Errorf("first and next are %d and %d, want %d and %d", st.First, st.Next, m.cursor, m.next())
 	case !bytes.Equal(l.Meta(), m.meta[0]) && !bytes.Equal(l.Meta(), m.meta[1]):
@@ -246,6 +247,7 @@ func (m *model) settle(l *Log, killed bool) {
 	st := l.Stats()
 	m.recs = m.recs[:st.Next-1]
 	m.returned = len(m.recs)
+	m.asked = max(m.asked, m.cursor)
 	m.cursor = st.First
 	m.durable = min(m.durable, st.Next-1)
 	if !killed {
