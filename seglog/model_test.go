@@ -203,7 +203,7 @@ func compare(l *Log, m *model, exact bool) error {
 	case st.Next <= m.durable:
 		return fmt.Errorf("next is %d, but %d is durable", st.Next, m.durable)
 	case st.First > max(m.cursor, m.asked):
-		return fmt.Errorf("first is %d, trimmed was %d", st.First, m.asked)
+		return fmt.Errorf("first is %d, trimmed was %d", st.First, max(m.cursor, m.asked))
 	case exact && (st.Next != m.next() || st.First != m.cursor):
 		return fmt.Errorf("first and next are %d and %d, want %d and %d", st.First, st.Next, m.cursor, m.next())
 	case !bytes.Equal(l.Meta(), m.meta[0]) && !bytes.Equal(l.Meta(), m.meta[1]):

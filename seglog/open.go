@@ -24,7 +24,9 @@ type Report struct {
 	Damaged []*DamagedError
 	// CheckpointsLost counts segments whose checkpoint was damaged or ahead of the records, so that an older one is used.
 	CheckpointsLost int
-	// MetaLost says that there was metadata and none of it is whole: Meta is empty and First may have gone back.
+	// MetaLost says that there was metadata and none of it is whole: Meta is empty and First may have gone back, also to
+	// records that were trimmed and removed, which a Reader then reports as damaged. A first SaveMeta that was cut short
+	// looks the same, with nothing lost.
 	MetaLost bool
 }
 
@@ -74,9 +76,6 @@ func (l *Log) recover(entries []env.FileInfo) error {
 	l.metaData, l.report.MetaLost = data, lost
 	l.cursor = max(1, l.meta.cursor)
 	l.order()
-	if lost && len(l.segs) > 0 {
-		l.cursor = max(l.cursor, l.segs[0].first)
-	}
 	surveys, err := l.surveyEnd()
 	if err != nil {
 		return err
