@@ -280,3 +280,34 @@ func TestNewerVersion(t *testing.T) {
 		t.Fatalf("open: %v", err)
 	}
 }
+
+// TestStaleBlocks puts blocks of another log, in the same place and with the same indexes, where a segment ends: what a
+// file system may show after a power cut. They must not be taken for records.
+func TestStaleBlocks(t *testing.T) {
+	fill := func(luck uint64, records int, content byte) (*simdisk.Disk, *Log) {
+		disk := simdisk.New()
+		l, err := Open(disk, "log", Options{Rand: rand.New(rand.NewPCG(luck, 0))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range records {
+			mustAppend(t, l, bytes.Repeat([]byte{content}, 100))
+		}
+		return disk, l
+	}
+	disk, l := fill(1, 3, 'a')
+	name := "log/" + l.segs[0].name
+	before, m := fill(2, 9, 'b')
+	stale := before.File("log/" + m.segs[0].name)
+	if err := disk.SetFile(name, append(disk.File(name), stale[l.segs[0].size.Load():]...)); err != nil {
+		t.Fatal(err)
+	}
+	disk.Kill()
+	l, err := Open(disk, "log", Options{})
+	if err != nil || l.Next() != 4 {
+		t.Fatalf("next is %d, %v", l.Next(), err)
+	}
+	if r := l.Report(); r.CutBytes != 6*int64(itemBytes(100)) {
+		t.Fatalf("%+v", r)
+	}
+}

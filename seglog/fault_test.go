@@ -363,3 +363,29 @@ func TestLimits(t *testing.T) {
 		t.Fatal("a quota of one segment")
 	}
 }
+
+// TestNotTrustedAgain: after a write error that is no full disk, what is not durable is written to a new segment, and that
+// is durable at once.
+func TestNotTrustedAgain(t *testing.T) {
+	disk := simdisk.New()
+	l, err := Open(disk, "log", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, []byte("one"))
+	mustSync(t, l)
+	mustAppend(t, l, []byte("two"))
+	disk.Inject(simdisk.Fault{Ops: simdisk.OpWrite, Times: 1, Err: syscall.EIO})
+	if _, err := l.Append([]byte("three")); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	mustSync(t, l)
+	st := l.Stats()
+	if l.segs[1].first != 2 || st.Rewritten != 1 || st.Failures != 1 || st.Durable != 2 {
+		t.Fatalf("segment begins at %d, %+v", l.segs[1].first, st)
+	}
+	disk.Crash(nil, simdisk.Lose)
+	if l, err = Open(disk, "log", Options{}); err != nil || l.Next() != 3 {
+		t.Fatal(err)
+	}
+}
