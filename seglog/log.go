@@ -21,7 +21,8 @@ type Options struct {
 	// kept in memory, to be written again if the disk fails.
 	MaxUnsynced int
 	// MaxBytes bounds the bytes of all segments, default 0 for no bound, else at least 4 SegmentSize. Append returns
-	// ErrQuota rather than exceed it. Records that are written again after an error may, by MaxUnsynced.
+	// ErrQuota rather than exceed it. The beginning of a segment may, by the size of a checkpoint, and records that are
+	// written again after an error, by MaxUnsynced.
 	MaxBytes int64
 	// MinFree is what Append leaves free on the disk, in bytes, default 0. It is looked at when a segment begins and
 	// every MiB. A disk that cannot tell is not asked again.
@@ -32,7 +33,8 @@ type Options struct {
 	// Rand makes the identities of segments differ from those of logs that were on the disk before; default
 	// env.SystemRand.
 	Rand env.Rand
-	// ReadOnly leaves the folder as it is: nothing is written, made or removed, and what is written returns ErrReadOnly.
+	// ReadOnly leaves the folder as it is: nothing is written, made or removed, and what would do so returns ErrReadOnly.
+	// What a writer appends after Open is not seen.
 	ReadOnly bool
 }
 

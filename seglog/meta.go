@@ -20,7 +20,8 @@ type metaStore struct {
 
 	seq    uint64
 	named  uint64 // highest number used in a name
-	cursor uint64 // as it was saved last
+	cursor uint64 // as it was found
+	saved  uint64 // as it is durable for sure; 0 until this life has saved it, for what was found may be of a save cut short
 	files  [2]metaFile
 	turn   int
 	old    []string // to be removed once something newer is durable
@@ -116,7 +117,7 @@ func (m *metaStore) save(cursor uint64, data []byte, syncNames func() error) err
 		*f = metaFile{}
 		return err
 	}
-	m.cursor = cursor
+	m.saved = cursor
 	m.turn = 1 - m.turn
 	left := m.old[:0]
 	for _, name := range m.old {
@@ -202,13 +203,14 @@ func (l *Log) saveCursor() error {
 	l.mu.RLock()
 	cursor, data := l.cursor, append([]byte(nil), l.metaData...)
 	l.mu.RUnlock()
-	if cursor == l.meta.cursor || cursor == 1 {
+	if cursor == l.meta.saved || cursor == 1 {
 		return nil
 	}
 	return l.save(cursor, data)
 }
 
-// Meta returns a copy of what SaveMeta saved last.
+// Meta returns a copy of what SaveMeta saved last. If the process ended while SaveMeta was at it, this may be the new, and
+// a power cut before the next SaveMeta may bring back the old.
 func (l *Log) Meta() []byte {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

@@ -2,7 +2,7 @@ package seglog
 
 import (
 	"cmp"
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -24,14 +24,16 @@ type Report struct {
 	Damaged []*DamagedError
 	// CheckpointsLost counts segments whose checkpoint was damaged or ahead of the records, so that an older one is used.
 	CheckpointsLost int
-	// MetaLost says that there was metadata and none of it is whole: Meta is empty and First may have gone back.
+	// MetaLost says that there was metadata and none of it is whole: Meta is empty and First may have gone back, also to
+	// records that were trimmed and removed, which a Reader then reports as damaged. A first SaveMeta that was cut short
+	// looks the same, with nothing lost.
 	MetaLost bool
 }
 
 // Open opens the log in a folder of disk, which is made if it does not exist. Whatever a crash or decay left there, it
 // opens: what is damaged is reported, here or when it is read, and only the segments at the end that are not proven
-// durable are read. It fails if the folder cannot be made or listed, with ErrVersion if a newer build wrote the log, and
-// for Options that contradict each other.
+// durable are read. It fails if the folder cannot be made or listed, if the disk can neither read nor sync the end of the
+// log, with ErrVersion if a newer build wrote it, and for Options that contradict each other.
 func Open(disk env.Disk, dir string, opt Options) (*Log, error) {
 	opt, err := opt.withDefaults()
 	if err != nil {
@@ -74,11 +76,11 @@ func (l *Log) recover(entries []env.FileInfo) error {
 	l.metaData, l.report.MetaLost = data, lost
 	l.cursor = max(1, l.meta.cursor)
 	l.order()
-	if lost && len(l.segs) > 0 {
-		l.cursor = max(l.cursor, l.segs[0].first)
-	}
 	surveys, err := l.surveyEnd()
 	if err != nil {
+		return err
+	}
+	if err := l.keepUnreadable(surveys); err != nil {
 		return err
 	}
 	l.cut(surveys)
@@ -87,7 +89,9 @@ func (l *Log) recover(entries []env.FileInfo) error {
 		return err
 	}
 	if !l.opt.ReadOnly {
-		l.loadPending()
+		if err := l.loadPending(); err != nil {
+			return err
+		}
 	}
 	l.report.Segments, l.report.Unproven = len(l.segs), l.next-1-l.durable
 	return nil
@@ -145,6 +149,7 @@ type survey struct {
 	seg    *segment
 	runs   []run
 	proven uint64 // every record up to this one was durable once
+	used   uint64 // there may be records up to this one, which cannot be read
 	cursor uint64
 	start  int64 // where the first item should be
 }
@@ -158,6 +163,7 @@ type run struct {
 // surveyEnd reads segments from the last one backwards until one shows that everything before was durable.
 func (l *Log) surveyEnd() ([]survey, error) {
 	var surveys []survey
+	proven := uint64(0)
 	l.durable = l.cursor - 1
 	for _, s := range slices.Backward(l.segs) {
 		v, err := l.survey(s)
@@ -166,10 +172,16 @@ func (l *Log) surveyEnd() ([]survey, error) {
 		}
 		surveys = append(surveys, v)
 		l.cursor = max(l.cursor, v.cursor)
-		l.durable = max(l.durable, v.proven, l.cursor-1)
+		proven = max(proven, v.proven)
+		l.durable = max(proven, l.cursor-1)
 		if l.durable+1 >= s.first {
 			break
 		}
+	}
+	if l.cursor-1 > proven && !l.opt.ReadOnly {
+		// Records below the cursor pass for durable from now on, so the cursor must be, which may have been read from a
+		// save cut short. If that fails, records that were trimmed may later be reported as damaged: no reason to fail.
+		_ = l.save(l.cursor, l.metaData)
 	}
 	slices.Reverse(surveys)
 	l.report.Scanned = len(surveys)
@@ -185,11 +197,12 @@ func (l *Log) survey(s *segment) (survey, error) {
 		f, err = l.files.acquire(s) // an error may pass
 	}
 	if err != nil {
-		v.proven = s.first - 1 + uint64(s.size.Load()/itemSize)
+		v.used = min(s.first-1+uint64(s.size.Load()/itemSize), s.end-1)
 		return v, nil
 	}
 	defer l.files.release(s)
-	var scan scanner
+	scan := scanners.Get().(*scanner)
+	defer scanners.Put(scan)
 	scan.reset(s, f, s.size.Load())
 	h, ok, _, err := scan.start()
 	if err != nil {
@@ -220,9 +233,39 @@ func (l *Log) survey(s *segment) (survey, error) {
 		l.report.Records++
 	}
 	if n := scan.unreadable - bad; n > 0 {
-		v.proven = max(v.proven, min(last+uint64(n/itemSize), s.end-1))
+		v.used = min(last+uint64(n/itemSize), s.end-1)
+	} else if bad > 0 {
+		v.used = last
 	}
 	return v, nil
+}
+
+// keepUnreadable passes over the indexes of records that cannot be read, as opposed to read wrong: the disk may recover.
+// They can be neither cut nor written again, so they are synced where they are.
+func (l *Log) keepUnreadable(surveys []survey) error {
+	used := uint64(0)
+	for _, v := range surveys {
+		used = max(used, v.used)
+	}
+	if used <= l.durable {
+		return nil
+	}
+	l.durable = used
+	if l.opt.ReadOnly {
+		return nil
+	}
+	for _, v := range surveys {
+		f, err := l.files.acquire(v.seg)
+		if err != nil {
+			continue // nor will a reader get anything from it
+		}
+		err = f.Sync()
+		l.files.release(v.seg)
+		if err != nil {
+			return failed("open: the end can be neither read nor synced: sync", v.seg.name, err)
+		}
+	}
+	return l.syncNames()
 }
 
 func (v *survey) add(index uint64, end int64) {
@@ -308,7 +351,8 @@ func (l *Log) readHeader(s *segment) (header, []byte, error) {
 		return header{}, nil, nil
 	}
 	defer l.files.release(s)
-	var scan scanner
+	scan := scanners.Get().(*scanner)
+	defer scanners.Put(scan)
 	scan.reset(s, f, s.size.Load())
 	h, _, checkpoint, err := scan.start()
 	return h, checkpoint, err
@@ -316,27 +360,17 @@ func (l *Log) readHeader(s *segment) (header, []byte, error) {
 
 // loadPending takes the records that are not proven durable into memory. They may be on disk or only seem to be, if the
 // process before was told of an error; the next segment will begin with them.
-func (l *Log) loadPending() {
+func (l *Log) loadPending() error {
 	r := l.Reader(l.durable + 1)
 	for r.Index() < l.next {
 		at := r.Index()
 		index, payload, err := r.Next()
 		if err != nil {
-			// It was whole a moment ago. What cannot be written again is left as it is, in the log.
-			l.pending = l.pending[:0]
-			l.durable = l.next - 1
-			l.report.Damaged = append(l.report.Damaged, asDamage(err, at, l.next-1))
-			return
+			// It was whole a moment ago.
+			return failed("open: the end of the log", fmt.Sprintf("record %d", at), err)
 		}
 		l.encode(index, payload)
 	}
 	l.suspect = len(l.pending) > 0
-}
-
-func asDamage(err error, first, last uint64) *DamagedError {
-	var d *DamagedError
-	if errors.As(err, &d) {
-		return d
-	}
-	return &DamagedError{First: first, Last: last, Cause: err}
+	return nil
 }

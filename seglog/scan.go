@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"sync"
 
 	"github.com/fulmar-io/fulmar/env"
 )
@@ -45,7 +46,7 @@ func (w *window) at(off int64, n int) []byte {
 func (w *window) fill(off int64, n int) {
 	n = int(min(int64(max(n, windowSize)), w.limit-off))
 	if cap(w.buf) < n {
-		w.buf = make([]byte, n)
+		w.buf = make([]byte, n, max(n, windowSize))
 	}
 	w.buf, w.off = w.buf[:n], off
 	if got, err := w.file.ReadAt(w.buf, off); got == n {
@@ -75,6 +76,9 @@ type scanner struct {
 	owner *segment
 	pos   int64 // where the next item should begin
 }
+
+// scanners spares the windows of those that are done.
+var scanners = sync.Pool{New: func() any { return new(scanner) }}
 
 // reset sets the scanner to a segment, of which it looks at the first limit bytes; start or pos says where.
 func (s *scanner) reset(owner *segment, f env.File, limit int64) {

@@ -30,6 +30,7 @@ type Disk struct {
 	dirs   map[string]*dir
 	faults []*Fault
 	ops    int
+	struck int
 }
 
 // dir is one folder.

@@ -89,6 +89,13 @@ func (d *Disk) Heal() {
 	d.faults = nil
 }
 
+// Struck returns how many operations faults have struck so far.
+func (d *Disk) Struck() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.struck
+}
+
 // fault returns the fault that strikes this operation, if any. Called under the lock.
 func (d *Disk) fault(op Op, name string) (strikes *Fault) {
 	for _, f := range d.faults {
@@ -99,6 +106,9 @@ func (d *Disk) fault(op Op, name string) (strikes *Fault) {
 		if f.seen > f.After && strikes == nil {
 			strikes = f
 		}
+	}
+	if strikes != nil {
+		d.struck++
 	}
 	d.faults = slices.DeleteFunc(d.faults, func(f *Fault) bool { return f.Times > 0 && f.seen >= f.After+f.Times })
 	return strikes
