@@ -46,7 +46,17 @@ The exit status is 1 if --verify finds damage.`,
 	return c
 }
 
-func inspect(c *cobra.Command, path string, o inspectOptions) error {
+func inspect(c *cobra.Command, path string, o inspectOptions) (err error) {
+	if o.reindex || o.resend {
+		if _, err := os.Stat(path); err != nil {
+			return err
+		}
+		unlock, err := lock(path)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, unlock()) }()
+	}
 	has := func(name string) bool {
 		st, err := os.Stat(filepath.Join(path, name))
 		return err == nil && st.IsDir()

@@ -59,6 +59,9 @@ func (r *receiver) open(ctx context.Context, o receiverOptions) error {
 	}
 	r.listener = listener
 	r.url = "http://" + listener.Addr().String()
+	if r.unlock, err = lock(o.dir); err != nil {
+		return err
+	}
 	disk, err := env.NewOSDisk(o.dir)
 	if err != nil {
 		return err
@@ -128,6 +131,9 @@ func (r *receiver) abandon() error {
 	if r.broker != nil {
 		err = errors.Join(err, r.broker.Close())
 	}
+	if r.unlock != nil {
+		err = errors.Join(err, r.unlock())
+	}
 	return err
 }
 
@@ -143,5 +149,14 @@ func (r *receiver) run(ctx context.Context) error {
 	if r.broker != nil {
 		err = errors.Join(err, r.broker.Close())
 	}
-	return err
+	return errors.Join(err, r.unlock())
+}
+
+// lock takes a data folder for this process.
+func lock(dir string) (func() error, error) {
+	unlock, err := env.LockFolder(dir)
+	if errors.Is(err, env.ErrLocked) {
+		return nil, &hintedError{err: err, hint: "another fulmar runs on this data; stop it, or choose another folder with --data"}
+	}
+	return unlock, err
 }

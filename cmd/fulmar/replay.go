@@ -87,6 +87,11 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.data)) }()
 	}
+	unlock, err := lock(o.data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	disk, err := env.NewOSDisk(o.data)
 	if err != nil {
 		return err

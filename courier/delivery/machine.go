@@ -26,6 +26,7 @@ type queue struct {
 	load      uint64 // index to load from next
 	committed uint64 // frames below it are durable
 	loading   bool
+	loadAt    time.Duration // not before: the disk did not answer
 	unsent    int // of frames, those that wait to be sent
 }
 
@@ -46,6 +47,9 @@ const (
 	sent
 	done
 )
+
+// loadRetry is how long a disk that does not answer is left alone.
+const loadRetry = time.Second
 
 // What is loaded at a time, per class. It bounds the memory of frames that wait behind others.
 const (
@@ -87,10 +91,14 @@ func (m *Machine) Committed(now time.Duration, class packet.Class, next uint64) 
 }
 
 // Loaded answers a Load: the frames, in order, and the index to go on from. Indexes that hold no frame (damaged,
-// discarded) are passed over by a larger next.
+// discarded) are passed over by a larger next. No frames and no larger next mean that the disk does not answer now; it is
+// asked again in a second.
 func (m *Machine) Loaded(now time.Duration, class packet.Class, frames []Frame, next uint64) {
 	q := &m.queues[class.Index()]
 	q.loading = false
+	if len(frames) == 0 && next <= q.load {
+		q.loadAt = now + loadRetry
+	}
 	q.load = max(q.load, next)
 	for _, f := range frames {
 		q.frames = append(q.frames, &frame{Frame: f})
@@ -182,7 +190,7 @@ func (m *Machine) step(now time.Duration) {
 	m.expire(now)
 	m.connect(now)
 	m.transmit(now)
-	m.prefetch()
+	m.prefetch(now)
 }
 
 func (m *Machine) wakeAt(t time.Duration) {
@@ -298,13 +306,17 @@ func (m *Machine) window(c packet.Class) bool {
 }
 
 // prefetch asks for more where a class runs low.
-func (m *Machine) prefetch() {
+func (m *Machine) prefetch(now time.Duration) {
 	if m.active() < 0 {
 		return // nobody to send to: the spool can keep it
 	}
 	for i := range m.queues {
 		q := &m.queues[i]
 		if q.loading || q.load >= q.committed || q.unsent > 4 || !m.window(packet.ClassAt(i)) {
+			continue
+		}
+		if q.loadAt > now {
+			m.wakeAt(q.loadAt)
 			continue
 		}
 		q.loading = true

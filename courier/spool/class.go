@@ -28,6 +28,7 @@ type class struct {
 	// declare are gaps that were found while reading, to be appended when there is a chance to.
 	declare []gap
 	buf     []byte
+	tries   int // to read the record at load
 	saved   uint64 // the cursor's index when it was last persisted
 }
 
@@ -157,11 +158,10 @@ func (c *class) read(most, bytes int) (frames []delivery.Frame, next uint64) {
 	for len(frames) < most && bytes > 0 && c.load.index <= c.log.Durable() {
 		e := &entry{index: c.load.index}
 		record, err := c.log.ReadAt(c.load.index, nil)
-		if errors.Is(err, seglog.ErrDamaged) {
-			record = nil
-		} else if err != nil {
+		if err != nil && !c.givenUp(err) {
 			break // the disk does not answer: again later
 		}
+		c.tries = 0
 		c.load.index++
 		if f, ok := c.take(e, record); ok {
 			frames = append(frames, f)
@@ -174,6 +174,19 @@ func (c *class) read(most, bytes int) (frames []delivery.Frame, next uint64) {
 	}
 	c.advance()
 	return frames, c.load.index
+}
+
+// readTries is how often a record that the disk does not return is asked for, a second apart, before it counts as damaged.
+const readTries = 10
+
+// givenUp reports whether a record that could not be read is lost: damaged, or not returned by the disk again and again.
+func (c *class) givenUp(err error) bool {
+	var damaged *seglog.DamagedError
+	if errors.As(err, &damaged) && damaged.Cause == nil {
+		return true
+	}
+	c.tries++
+	return c.tries >= readTries
 }
 
 // take looks at a record that was read and keeps the load position, and what is missing before it, up to date.
