@@ -63,4 +63,6 @@ func (t *Task) run(begin time.Duration, end func() time.Duration) {
 }
 
 // Histograms returns the task's jitter and execution times, which go on changing.
-func (t *Task) Histograms() (jitter, execution *Histogram) { return &t.stats.jitter, &t.stats.execution }
+func (t *Task) Histograms() (jitter, execution *Histogram) {
+	return &t.stats.jitter, &t.stats.execution
+}

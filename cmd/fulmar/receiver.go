@@ -29,6 +29,7 @@ type receiver struct {
 	url      string
 	web      *web.Server
 	served   chan error
+	unlock   func() error // of the data folder
 }
 
 type receiverOptions struct {

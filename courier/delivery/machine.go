@@ -27,7 +27,7 @@ type queue struct {
 	committed uint64 // frames below it are durable
 	loading   bool
 	loadAt    time.Duration // not before: the disk did not answer
-	unsent    int // of frames, those that wait to be sent
+	unsent    int           // of frames, those that wait to be sent
 }
 
 type frame struct {

@@ -28,7 +28,7 @@ type class struct {
 	// declare are gaps that were found while reading, to be appended when there is a chance to.
 	declare []gap
 	buf     []byte
-	tries   int // to read the record at load
+	tries   int    // to read the record at load
 	saved   uint64 // the cursor's index when it was last persisted
 }
 
