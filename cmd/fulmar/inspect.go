@@ -51,9 +51,9 @@ func inspect(c *cobra.Command, path string, o inspectOptions) (err error) {
 		if _, err := os.Stat(path); err != nil {
 			return err
 		}
-		unlock, err := lock(path)
-		if err != nil {
-			return err
+		unlock, lockErr := lock(path)
+		if lockErr != nil {
+			return lockErr
 		}
 		defer func() { err = errors.Join(err, unlock()) }()
 	}

@@ -1,0 +1,56 @@
+# make help lists what there is.
+GO        ?= go
+export CGO_ENABLED = 0
+COVER_MIN ?= 85
+BIN       := bin
+# Packages whose coverage has a floor.
+COVERED   := . ./telemetry/... ./ring ./seglog ./courier/... ./link/... ./ground/...
+
+.PHONY: help build demo test check deps lint page unit race fuzz e2e cross cover torture bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+build: ## the binary, in bin/
+	$(GO) build -trimpath -o $(BIN)/ ./cmd/fulmar
+
+demo: ## a simulated rover, its ground and its page
+	$(GO) run ./cmd/fulmar demo
+
+test: ## everything; installs what it needs
+	./scripts/test
+
+check: lint ## vet, lint, quick tests
+	$(GO) test ./...
+
+deps: ## install what the tests need
+	./scripts/deps
+
+lint: ## vet and golangci-lint
+	$(GO) vet ./...
+	cd tools && $(GO) build -o ../$(BIN)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	$(BIN)/golangci-lint run ./...
+
+page: ## build the page from its source
+	cd ground/web/ui && npm ci --no-audit --no-fund && npm run build
+
+race: ## unit and property tests under the race detector
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+fuzz: ## each fuzz target for a while: make fuzz FUZZTIME=10m
+	./scripts/fuzz $(or $(FUZZTIME),20s)
+
+cover: ## coverage, with its floor
+	./scripts/cover $(COVER_MIN) $(COVERED)
+
+cross: ## builds for the other systems
+	./scripts/cross
+
+torture: ## long runs: 10,000 worlds of 10 minutes, a million crash points, every bit
+	./scripts/torture
+
+bench: ## bytes and time per reading, beside others
+	cd bench && $(GO) run .
+
+clean: ## remove what was built
+	rm -rf $(BIN) coverage
