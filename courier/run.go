@@ -217,7 +217,7 @@ func (r *Runner) serve(ctx context.Context, l int, conn *connection, report func
 			return errors.Join(err, c.Close())
 		case <-ctx.Done():
 			err := c.Close()
-			<-received
+			_ = <-received
 			return err
 		}
 	}

@@ -75,7 +75,7 @@ func TestSystemClock(t *testing.T) {
 
 func TestSystemRand(t *testing.T) {
 	var r env.Rand = env.SystemRand{}
-	if r.Uint64() == r.Uint64() && r.Uint64() == r.Uint64() {
+	if a, b, c := r.Uint64(), r.Uint64(), r.Uint64(); a == b && b == c {
 		t.Fatal("not random")
 	}
 }

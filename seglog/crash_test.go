@@ -12,9 +12,8 @@ import (
 
 // A point of crash: the disk as it was, the model, and what is to happen.
 type crash struct {
-	d    *driver
-	rng  *rand.Rand
-	kill bool
+	d   *driver
+	rng *rand.Rand
 }
 
 // TestCrashAfterEveryOperation stops a log after each call of the disk, by a power cut or by SIGKILL, opens what is left,

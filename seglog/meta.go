@@ -67,7 +67,7 @@ func (m *metaStore) read(name string) ([]byte, error) {
 		}
 		p := make([]byte, metaSize+MaxMeta)
 		n, _ := f.ReadAt(p, 0)
-		f.Close()
+		_ = f.Close()
 		b = p[:n]
 		if n < metaSize || string(b[:8]) != metaMagic {
 			b = nil
@@ -111,7 +111,7 @@ func (m *metaStore) save(cursor uint64, data []byte, syncNames func() error) err
 	if err := m.write(f, syncNames); err != nil {
 		// Its descriptor is not trusted again, nor its name to be durable.
 		if f.file != nil {
-			f.file.Close()
+			_ = f.file.Close()
 			m.old = append(m.old, f.name)
 		}
 		*f = metaFile{}
@@ -159,7 +159,7 @@ func (m *metaStore) write(f *metaFile, syncNames func() error) error {
 func (m *metaStore) close() {
 	for i := range m.files {
 		if m.files[i].file != nil {
-			m.files[i].file.Close()
+			_ = m.files[i].file.Close()
 		}
 		m.files[i] = metaFile{}
 	}

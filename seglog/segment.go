@@ -92,7 +92,7 @@ func (c *files) adopt(s *segment, f env.File) {
 // drop closes a file and forgets what was learnt about it.
 func (c *files) drop(i int) {
 	s := c.open[i]
-	s.file.Close()
+	_ = s.file.Close()
 	s.file, s.points = nil, nil
 	c.open[i] = c.open[len(c.open)-1]
 	c.open = c.open[:len(c.open)-1]

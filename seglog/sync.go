@@ -128,7 +128,7 @@ func (l *Log) mark() {
 	b := l.markBuf[:]
 	l.codec.put(b, s.id, off, item{mark: true, index: l.next, durable: l.durable})
 	if n, err := s.file.WriteAt(b, off); err != nil || n < len(b) {
-		l.writeFailed(s, err)
+		_ = l.writeFailed(s, err)
 		return
 	}
 	s.size.Store(off + itemSize)
@@ -192,7 +192,7 @@ func (l *Log) create() (*segment, error) {
 	s.refs, s.pinned = 1, true
 	s.file = f
 	if err := l.fill(s, head); err != nil {
-		f.Close()
+		_ = f.Close()
 		// What is left behind has no records, or those that the next attempt writes again and supersedes.
 		_ = l.disk.Remove(temp)
 		_ = l.disk.Remove(join(l.dir, s.name))

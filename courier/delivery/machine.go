@@ -155,7 +155,7 @@ func (m *Machine) Received(now time.Duration, l int, msg link.Message) {
 
 func (m *Machine) acked(now time.Duration, l int, a link.Ack) {
 	q := &m.queues[a.Class.Index()]
-	any := false
+	some := false
 	for _, f := range q.frames {
 		if f.state == done || f.Boot != a.Boot || !a.Covers(f.Range) {
 			continue
@@ -163,12 +163,12 @@ func (m *Machine) acked(now time.Duration, l int, a link.Ack) {
 		if f.state == sent && f.attempts == 1 { // Karn: a repeat's round trip is ambiguous
 			m.links[f.link].measure(now - f.sentAt)
 		}
-		any = true
+		some = true
 		m.effects = append(m.effects, Done{Frame: f.Frame})
 		m.end(f)
 	}
 	q.trim()
-	if any {
+	if some {
 		m.links[l].failures = 0
 	}
 }

@@ -170,7 +170,7 @@ func (d *Disk) do(op Op, name string, f func(fault *Fault) error) error {
 	if d.OnOp != nil {
 		d.OnOp(op, name)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("simdisk: %s %s: %w", op, name, err)
 	}
 	return err

@@ -203,7 +203,7 @@ func TestSameSeedSameDisk(t *testing.T) {
 		return out.String()
 	}
 	for seed := range uint64(20) {
-		if build(seed) != build(seed) {
+		if first, second := build(seed), build(seed); first != second {
 			t.Fatalf("seed %d: two outcomes", seed)
 		}
 	}

@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,7 +82,7 @@ func (e *PortError) Unwrap() error { return e.Err }
 
 // address splits an address, after finding out that it is free: the server itself would only log that it is not.
 func address(what, addr string) (host string, port int, err error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return "", 0, &PortError{What: what, Address: addr, Err: err}
 	}

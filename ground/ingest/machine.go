@@ -246,7 +246,7 @@ func (d *device) stream(s telemetry.Stream) *marks {
 	return k
 }
 
-// forget drops the boots that were heard of least recently until at most most are left.
+// forget drops the boots that were heard of least recently, until no more than most are left.
 func (d *device) forget(most int) {
 	for len(d.heard) > most {
 		var oldest telemetry.Boot

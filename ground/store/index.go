@@ -149,7 +149,7 @@ func each(ctx context.Context, db interface {
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err := f(rows); err != nil {
 			return err

@@ -49,11 +49,11 @@ func (w *writer) all(items []Item, next uint64) error {
 	return w.exec("UPDATE progress SET next = ?", int64(next))
 }
 
-// frame indexes one frame. One that cannot be read is noted as undecoded: its bytes stay in the log.
+// frame indexes one frame.
 func (w *writer) frame(it Item) error {
 	h, err := frame.Peek(it.Data)
 	if err != nil {
-		return nil // not reached: ingest has checked it
+		return err // not reached: ingest has checked it
 	}
 	d, err := w.device(h.Stream.Device, it.Received)
 	if err != nil {

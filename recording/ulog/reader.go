@@ -94,7 +94,7 @@ type Reader struct {
 	class  packet.Class
 	start  int64 // ns
 	offset int64 // of the next byte of in
-	used   int   // bytes of the message that was delivered last, still in in
+	used   int   // bytes at the front of in: the message that was delivered last
 	done   error // what Next returns from now on
 
 	formats   map[string][]field
@@ -105,8 +105,7 @@ type Reader struct {
 	appended  []int64 // offsets that are still ahead
 	skipped   int
 
-	w      packet.Writer
-	damage *DamageError
+	w packet.Writer
 }
 
 type subscription struct {
@@ -121,7 +120,7 @@ func NewReader(r io.Reader, o Options) (*Reader, error) {
 	}
 	in := bufio.NewReaderSize(r, maxMessage+len(syncMessage))
 	b, err := in.Peek(fileHeader)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("ulog: read header: %w", err)
 	}
 	if len(b) < fileHeader || !bytes.Equal(b[:len(fileMagic)], fileMagic) {

@@ -67,7 +67,7 @@ func (w *World) readGround() (stored map[telemetry.Stream]*ledger.Set, lost map[
 			}
 			var unknown *frame.UnknownLayoutsError
 			_, err = dec.Decode(data, &catalog)
-			if err != nil && !(pass == 0 && errors.As(err, &unknown)) {
+			if err != nil && (pass != 0 || !errors.As(err, &unknown)) {
 				return nil, nil, fmt.Errorf("judge: frame %d: %w", i, err)
 			}
 			h := dec.Header()
