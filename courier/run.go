@@ -217,7 +217,9 @@ func (r *Runner) serve(ctx context.Context, l int, conn *connection, report func
 			return errors.Join(err, c.Close())
 		case <-ctx.Done():
 			err := c.Close()
-			_ = <-received
+			if ended := <-received; !errors.Is(ended, context.Canceled) && !errors.Is(ended, link.ErrClosed) {
+				err = errors.Join(err, ended)
+			}
 			return err
 		}
 	}
