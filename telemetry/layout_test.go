@@ -75,21 +75,24 @@ func TestImpossibleLayouts(t *testing.T) {
 		return &telemetry.Layout{Name: "imu", Kind: telemetry.Reading, Fields: []telemetry.Field{{Name: "x", Type: packet.Float64}}}
 	}
 	for name, spoil := range map[string]func(*telemetry.Layout){
-		"a name of 1 MB":          func(l *telemetry.Layout) { l.Name = strings.Repeat("x", 1<<20) },
-		"no name":                 func(l *telemetry.Layout) { l.Name = "" },
-		"a blank":                 func(l *telemetry.Layout) { l.Name = "i mu" },
-		"a leading slash":         func(l *telemetry.Layout) { l.Name = "/imu" },
-		"no kind":                 func(l *telemetry.Layout) { l.Kind = 0 },
-		"no fields":               func(l *telemetry.Layout) { l.Fields = nil },
-		"a field twice":           func(l *telemetry.Layout) { l.Fields = append(l.Fields, l.Fields[0]) },
-		"a field name of 1 MB":    func(l *telemetry.Layout) { l.Fields[0].Name = strings.Repeat("x", 1<<20) },
-		"no type":                 func(l *telemetry.Layout) { l.Fields[0].Type = 0 },
-		"too many elements":       func(l *telemetry.Layout) { l.Fields[0].Len = telemetry.MaxSeries + 1 },
-		"a vector of strings":     func(l *telemetry.Layout) { l.Fields[0] = telemetry.Field{Name: "s", Type: packet.String, Len: 2} },
-		"a unit with a blank":     func(l *telemetry.Layout) { l.Fields[0].Unit = "m / s" },
-		"a unit beyond ASCII":     func(l *telemetry.Layout) { l.Fields[0].Unit = "µm" },
-		"a long unit":             func(l *telemetry.Layout) { l.Fields[0].Unit = strings.Repeat("m", 33) },
-		"too many series at once": func(l *telemetry.Layout) { l.Fields[0].Len = 4000; l.Fields = append(l.Fields, telemetry.Field{Name: "y", Type: packet.Bool, Len: 200}) },
+		"a name of 1 MB":       func(l *telemetry.Layout) { l.Name = strings.Repeat("x", 1<<20) },
+		"no name":              func(l *telemetry.Layout) { l.Name = "" },
+		"a blank":              func(l *telemetry.Layout) { l.Name = "i mu" },
+		"a leading slash":      func(l *telemetry.Layout) { l.Name = "/imu" },
+		"no kind":              func(l *telemetry.Layout) { l.Kind = 0 },
+		"no fields":            func(l *telemetry.Layout) { l.Fields = nil },
+		"a field twice":        func(l *telemetry.Layout) { l.Fields = append(l.Fields, l.Fields[0]) },
+		"a field name of 1 MB": func(l *telemetry.Layout) { l.Fields[0].Name = strings.Repeat("x", 1<<20) },
+		"no type":              func(l *telemetry.Layout) { l.Fields[0].Type = 0 },
+		"too many elements":    func(l *telemetry.Layout) { l.Fields[0].Len = telemetry.MaxSeries + 1 },
+		"a vector of strings":  func(l *telemetry.Layout) { l.Fields[0] = telemetry.Field{Name: "s", Type: packet.String, Len: 2} },
+		"a unit with a blank":  func(l *telemetry.Layout) { l.Fields[0].Unit = "m / s" },
+		"a unit beyond ASCII":  func(l *telemetry.Layout) { l.Fields[0].Unit = "µm" },
+		"a long unit":          func(l *telemetry.Layout) { l.Fields[0].Unit = strings.Repeat("m", 33) },
+		"too many series at once": func(l *telemetry.Layout) {
+			l.Fields[0].Len = 4000
+			l.Fields = append(l.Fields, telemetry.Field{Name: "y", Type: packet.Bool, Len: 200})
+		},
 	} {
 		l := good()
 		spoil(l)

@@ -61,7 +61,10 @@ func NewBoot(wall time.Time, random io.Reader) (Boot, error) {
 // ParseBoot reads what Boot.String wrote.
 func ParseBoot(s string) (Boot, error) {
 	var b Boot
-	if n, err := hex.Decode(b[:], []byte(s)); err != nil || n != len(b) || len(s) != 2*len(b) {
+	if len(s) != 2*len(b) {
+		return Boot{}, fmt.Errorf("telemetry: boot of %d characters: %w: want 32 hexadecimal digits", len(s), ErrInvalid)
+	}
+	if _, err := hex.Decode(b[:], []byte(s)); err != nil {
 		return Boot{}, fmt.Errorf("telemetry: boot %q: %w: want 32 hexadecimal digits", s, ErrInvalid)
 	}
 	return b, nil
