@@ -11,7 +11,7 @@ import (
 
 // Options bound the machine. The zero value of each field means its default.
 type Options struct {
-	// Links is how many there are, most preferred first. Default 1.
+	// Links is how many there are, most preferred first. With none, everything stays in the spool.
 	Links int
 	// InFlightFrames and InFlightBytes bound what is sent and not yet acknowledged, over all classes. Default 256
 	// frames and 4 MiB. Urgent frames may exceed both by a quarter.
@@ -38,7 +38,6 @@ func (o Options) withDefaults() Options {
 			*v = d
 		}
 	}
-	def(&o.Links, 1)
 	def(&o.InFlightFrames, 256)
 	def(&o.InFlightBytes, 4<<20)
 	def(&o.BreakAfter, 5)

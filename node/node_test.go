@@ -1,0 +1,250 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	mrand "math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/env/simdisk"
+	"github.com/fulmar-io/fulmar/node"
+	"github.com/fulmar-io/fulmar/ring"
+)
+
+// part is a component that notes what happens to it.
+type part struct {
+	name     string
+	after    []string
+	critical bool
+	startErr error
+	stop     func(context.Context) error
+	tasks    []fulmar.Task
+	log      *journal
+}
+
+// journal is what happened, in order.
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (j *journal) add(line string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, line)
+}
+
+func (j *journal) all() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.lines)
+}
+
+func (p *part) Spec() fulmar.Spec {
+	return fulmar.Spec{Name: p.name, DependsOn: p.after, Critical: p.critical, Tasks: p.tasks}
+}
+
+func (p *part) Start(context.Context) error {
+	p.log.add("start " + p.name)
+	return p.startErr
+}
+
+func (p *part) Stop(ctx context.Context) error {
+	p.log.add("stop " + p.name)
+	if p.stop != nil {
+		return p.stop(ctx)
+	}
+	return nil
+}
+
+// ownRings keeps a machine's shared memory to the test.
+type ownRings struct{}
+
+func (ownRings) Create(o ring.Options) (*ring.Region, error) { return ring.Create("", o) }
+func (ownRings) Leftovers(string) ([]*ring.Region, error)    { return nil, nil }
+
+func options(parts ...fulmar.Component) node.Options {
+	return node.Options{Device: "rover", Components: parts, Disk: simdisk.New(), Rings: ownRings{}, Random: rand.Reader,
+		Rand: mrand.New(mrand.NewPCG(1, 2)), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), StopTimeout: time.Second}
+}
+
+func TestStartFollowsDependenciesAndStopGoesBackwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log journal
+		n, err := node.New(options(
+			&part{name: "drive", after: []string{"imu", "motors"}, log: &log},
+			&part{name: "imu", after: []string{"bus"}, log: &log},
+			&part{name: "motors", log: &log},
+			&part{name: "bus", log: &log},
+		))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		if err := n.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		want := "start motors, start bus, start imu, start drive, stop drive, stop imu, stop bus, stop motors"
+		if got := strings.Join(log.all(), ", "); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+func TestAStartThatFailsUnwinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log journal
+		n, err := node.New(options(&part{name: "bus", log: &log}, &part{name: "imu", after: []string{"bus"}, startErr: errors.New("wrong chip id"), log: &log},
+			&part{name: "drive", after: []string{"imu"}, log: &log}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = n.Run(context.Background())
+		if err == nil || !strings.Contains(err.Error(), `start "imu": wrong chip id`) {
+			t.Errorf("error %v", err)
+		}
+		if got, want := strings.Join(log.all(), ", "), "start bus, start imu, stop imu, stop bus"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+func TestAComponentThatDoesNotStopIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log journal
+		release := make(chan struct{})
+		n, err := node.New(options(&part{name: "bus", log: &log}, &part{name: "imu", after: []string{"bus"}, log: &log,
+			stop: func(context.Context) error { <-release; return nil }}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		err = n.Run(ctx)
+		close(release)
+		if err == nil || !strings.Contains(err.Error(), `stop "imu": took longer than 1s`) {
+			t.Errorf("error %v", err)
+		}
+		if lines := log.all(); lines[len(lines)-1] != "stop bus" {
+			t.Errorf("the rest was not stopped: %v", lines)
+		}
+	})
+}
+
+func TestACriticalComponentStopsTheMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log journal
+		steps, others := 0, 0
+		fails := &part{name: "drive", critical: true, log: &log, tasks: []fulmar.Task{{Name: "loop", Period: 10 * time.Millisecond,
+			Step: func(*fulmar.Step) error {
+				if steps++; steps == 5 {
+					panic("nil map")
+				}
+				return nil
+			}}}}
+		other := &part{name: "imu", log: &log, tasks: []fulmar.Task{{Name: "loop", Period: time.Millisecond, Step: func(*fulmar.Step) error { others++; return nil }}}}
+		n, err := node.New(options(fails, other))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = n.Run(context.Background())
+		if err == nil || !strings.Contains(err.Error(), `critical component "drive" failed: task "loop": panic: nil map`) {
+			t.Errorf("error %v", err)
+		}
+		if steps != 5 || others < 40 {
+			t.Errorf("%d steps, %d of the other task's", steps, others)
+		}
+		for _, h := range n.Health() {
+			if h.Name == "drive" && h.Published != 0 {
+				t.Errorf("health %+v", h)
+			}
+		}
+	})
+}
+
+// The others keep their rate when a component that is not critical fails; its health says why.
+func TestAFailureIsContained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log journal
+		others := 0
+		bad := &part{name: "camera", log: &log, tasks: []fulmar.Task{{Name: "grab", Period: time.Millisecond,
+			Step: func(*fulmar.Step) error { return errors.New("no frame") }}}}
+		good := &part{name: "imu", log: &log, tasks: []fulmar.Task{{Name: "loop", Period: 10 * time.Millisecond, Step: func(*fulmar.Step) error { others++; return nil }}}}
+		n, err := node.New(options(bad, good))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		var health []node.ComponentHealth
+		time.AfterFunc(900*time.Millisecond, func() { health = n.Health() })
+		if err := n.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if others < 99 || others > 101 {
+			t.Errorf("%d steps in a second at 100 Hz", others)
+		}
+		if h := health[0]; h.Status != fulmar.StatusFailed || h.Reason != "task grab: no frame" {
+			t.Errorf("health %+v", h)
+		}
+	})
+}
+
+func TestMachinesThatDoNotFitTogether(t *testing.T) {
+	var log journal
+	step := func(*fulmar.Step) error { return nil }
+	p := func(name string, after ...string) *part { return &part{name: name, after: after, log: &log} }
+	var in fulmar.In[float64]
+	reads := p("drive")
+	reads.tasks = []fulmar.Task{{Name: "t", Period: time.Second, Step: step, Reads: []fulmar.Input{in.From("imu/rate")}}}
+	zero := p("drive")
+	zero.tasks = []fulmar.Task{{Name: "t", Step: step}}
+	for want, parts := range map[string][]fulmar.Component{
+		"a cycle of dependencies: a → b → c → a":           {p("x", "a"), p("a", "b"), p("b", "c"), p("c", "a"), p("d")},
+		`"a" depends on "gone"`:                            {p("a", "gone")},
+		`two components are named "a"`:                     {p("a"), p("a")},
+		`"courier" is the name of a part of every machine`: {p("courier")},
+		`reads "imu/rate", which no component writes`:      {reads},
+		"period must be":                                   {zero},
+		"its name must be":                                 {p("IMU")},
+	} {
+		if _, err := node.New(options(parts...)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if len(log.all()) != 0 {
+		t.Errorf("New had side effects: %v", log.all())
+	}
+}
+
+func TestASecondProcessIsToldThatTheMachineRuns(t *testing.T) {
+	dir := t.TempDir()
+	var text bytes.Buffer
+	rings := node.SharedRings{Dir: dir, Logger: slog.New(slog.NewTextHandler(&text, nil))}
+	r, err := rings.Create(ring.Options{Device: "rover", Producers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if !r.Survives() {
+		t.Skip("this system has no shared memory that outlives a process")
+	}
+	if _, err := rings.Leftovers("rover"); !errors.Is(err, ring.ErrInUse) || !strings.Contains(fmt.Sprint(err), "running already") {
+		t.Errorf("error %v", err)
+	}
+	if left, err := rings.Leftovers("rov"); err != nil || len(left) != 0 {
+		t.Errorf("another machine's ring: %v, %v", left, err)
+	}
+}
