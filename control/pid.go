@@ -93,13 +93,13 @@ func (c *PID[T]) Update(setpoint, measured, feedforward, dt T) T {
 		step := g.RateLimit * dt
 		u = clamp(u, c.out-step, c.out+step)
 	}
-	i := c.i + T(dt*g.Ki)*(setpoint-measured) + c.tracking(dt)*(u-v)
+	i := c.i
+	if g.Ki > 0 { // else there is nothing to wind up, and the excess must not become an offset
+		i += T(dt*g.Ki)*(setpoint-measured) + c.tracking(dt)*(u-v)
+	}
 	if !finite(v) || !finite(i) || !finite(d) || !finite(u) {
 		c.held++ // gains and input were finite, their product is not
 		return c.out
-	}
-	if g.Ki == 0 {
-		i = c.i
 	}
 	c.p, c.i, c.d, c.input, c.out, c.primed = p, i, d, input, u, true
 	c.limited = u != v
@@ -109,7 +109,7 @@ func (c *PID[T]) Update(setpoint, measured, feedforward, dt T) T {
 // tracking returns the share of the excess that the integral lets go of in one step.
 func (c *PID[T]) tracking(dt T) T {
 	tt := c.g.TrackingTime
-	if tt == 0 && c.g.Ki > 0 {
+	if tt == 0 {
 		tt = c.g.Kp / c.g.Ki
 	}
 	if tt <= dt {
