@@ -210,3 +210,8 @@ func (r *Rover) positions(h float64) {
 		r.wheel[i].angle += r.wheel[i].speed * h
 	}
 }
+
+// RimSpeeds returns how fast the wheels' rims really move, in m/s: left, right.
+func (r *Rover) RimSpeeds() [2]float64 {
+	return [2]float64{r.wheel[0].speed * r.p.Body.WheelRadiusM, r.wheel[1].speed * r.p.Body.WheelRadiusM}
+}

@@ -116,8 +116,8 @@ const (
 
 // Geodetic returns the WGS 84 position of a point of the local frame, by the ellipsoid's radii of curvature at the origin:
 // M = a(1−e²)/(1−e² sin² φ)^{3/2} along the meridian, N = a/√(1−e² sin² φ) across (any text on geodesy, e.g. P. D. Groves,
-// Principles of GNSS, Inertial, and Multisensor Integrated Navigation Systems). Good to a millimetre within a few hundred
-// metres.
+// Principles of GNSS, Inertial, and Multisensor Integrated Navigation Systems). It is off by
+// the plane's own error, a millimetre or two at 100 m, which grows with the distance squared.
 func (s Site) Geodetic(eastM, northM float64) (latitudeDeg, longitudeDeg float64) {
 	sin, cos := math.Sincos(s.LatitudeDeg * radPerDeg)
 	w2 := 1 - eccentric2*sin*sin
