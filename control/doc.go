@@ -1,0 +1,24 @@
+// Package control holds what closes a loop: a PID controller, a first-order low-pass, a slew limiter and angles that wrap.
+//
+// Numbers flow in and out, nothing else: no clock, no logger, no I/O. A caller passes the time that has really passed
+// since its last step (fulmar.Step.Dt, in seconds), because a loop that assumes its nominal period is wrong exactly when
+// the machine is busy.
+//
+// The same source runs on the machine, in the simulator and on a microcontroller. So nothing here takes memory from the
+// heap, nothing imports another package, and everything is generic over float32 and float64: with float32 no operation is
+// done in float64, which a Cortex-M4F would have to emulate.
+//
+// A value that is not finite does not get in: a controller or filter that is given NaN or ±Inf, or a dt that is not
+// positive, holds its output and its state and counts that it did (Held). A sensor's one bad sample must not stay in an
+// integrator for good.
+//
+// Any package may import control; control imports none. A value is for one goroutine at a time.
+//
+// The formulas are those of K. J. Åström and T. Hägglund, Advanced PID Control (ISA, 2006), and of the chapter on PID
+// control in K. J. Åström and R. M. Murray, Feedback Systems (Princeton University Press).
+package control
+
+// Float is what the package computes with. On a microcontroller it is float32.
+type Float interface {
+	~float32 | ~float64
+}

@@ -1,0 +1,37 @@
+package control
+
+// Err is why something was refused. It is a number, not a pointer, so that it needs no heap.
+type Err uint8
+
+// The errors. OK is none.
+const (
+	OK        Err = iota
+	ErrGain       // a gain or time constant is negative or not finite
+	ErrLimits     // a limit is not finite, or the lower is not below the upper
+)
+
+// Error returns the error in words. OK returns "ok".
+func (e Err) Error() string {
+	switch e {
+	case OK:
+		return "ok"
+	case ErrGain:
+		return "control: a gain or time constant is negative or not finite"
+	case ErrLimits:
+		return "control: the lower limit must be below the upper, both finite"
+	}
+	return "control: unknown error"
+}
+
+// finite reports whether x is neither NaN nor infinite: only of a finite number is the difference with itself 0.
+func finite[T Float](x T) bool { return x-x == 0 }
+
+func clamp[T Float](x, low, high T) T {
+	if x < low {
+		return low
+	}
+	if x > high {
+		return high
+	}
+	return x
+}
