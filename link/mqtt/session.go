@@ -1,0 +1,211 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/fulmar-io/fulmar/link"
+)
+
+// A session is one connection to a broker, in one version of the protocol.
+type session interface {
+	// subscribe asks for a filter's messages, and returns when the broker has agreed.
+	subscribe(ctx context.Context, filter string) error
+	// publish writes a message and returns when it left this process's hands. One call at a time.
+	publish(topic string, payload []byte) error
+	// limit is how many bytes a packet to the broker may have.
+	limit() int
+	version() Version
+	// lost is closed when the connection is gone; cause then says why.
+	lost() <-chan struct{}
+	cause() error
+	// close cuts the connection and returns when the library's goroutines have ended.
+	close()
+}
+
+// receive is called with each message, in order, from a goroutine of the session's; it must not wait. The payload's
+// memory is the callee's.
+type receive func(topic string, payload []byte)
+
+// open connects to a broker and speaks the version that the endpoint wants.
+func open(ctx context.Context, e endpoint, to receive) (session, error) {
+	first, fallBack := e.version, false
+	if e.version == Auto {
+		first = known.at(e.address, time.Now())
+		fallBack = first == V5
+	}
+	s, reached, err := attempt(ctx, e, first, fallBack, to)
+	if err == nil {
+		return s, nil
+	}
+	if e.version == Auto && !fallBack {
+		known.forget(e.address) // it may have been replaced: MQTT 5 gets the next turn
+	}
+	var refused *refusal
+	answered := errors.As(err, &refused) && !refused.version
+	if !fallBack || !reached || answered || ctx.Err() != nil {
+		return nil, fmt.Errorf("mqtt: connect to %s: %w", e.shown, err)
+	}
+	s, _, err2 := attempt(ctx, e, V311, false, to)
+	if err2 != nil {
+		return nil, fmt.Errorf("mqtt: connect to %s: MQTT 5: %w; MQTT 3.1.1: %w", e.shown, err, err2)
+	}
+	known.old(e.address, time.Now())
+	return s, nil
+}
+
+// attempt connects once. It reports whether anybody took the network connection. An attempt after which another shall be
+// possible has half of the time.
+func attempt(ctx context.Context, e endpoint, v Version, half bool, to receive) (s session, reached bool, err error) {
+	ctx, cancel := attemptContext(ctx, half)
+	defer cancel()
+	nc, err := dialNetwork(ctx, e)
+	if err != nil {
+		return nil, false, err
+	}
+	g := newGuard(nc, e.keepAlive)
+	// Whatever the library does then, it finds its connection closed.
+	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	if v == V311 {
+		s, err = openV311(ctx, e, g, to)
+	} else {
+		s, err = openV5(ctx, e, g, to)
+	}
+	if err == nil && !stop() {
+		s.close()
+		err = ctx.Err()
+	}
+	if err != nil {
+		stop()
+		_ = nc.Close() // the error that matters is the one at hand
+		return nil, true, explain(ctx, g, err)
+	}
+	return s, true, nil
+}
+
+// attemptTime bounds an attempt whose caller set no bound.
+const attemptTime = 10 * time.Second
+
+func attemptContext(ctx context.Context, half bool) (context.Context, context.CancelFunc) {
+	limit := attemptTime
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = time.Until(deadline)
+	}
+	if half {
+		limit /= 2
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+func dialNetwork(ctx context.Context, e endpoint) (net.Conn, error) {
+	var d net.Dialer
+	if !e.secure {
+		return d.DialContext(ctx, "tcp", e.address)
+	}
+	return (&tls.Dialer{NetDialer: &d, Config: e.tls}).DialContext(ctx, "tcp", e.address)
+}
+
+// explain says in an operator's words why there was no handshake.
+func explain(ctx context.Context, g *guard, err error) error {
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return err
+	}
+	cause := g.failure()
+	switch {
+	case cause != nil && errors.Is(cause, io.EOF):
+		return fmt.Errorf("the connection was closed before the broker answered: %w", cause)
+	case cause != nil && ctx.Err() == nil:
+		return cause
+	case ctx.Err() != nil:
+		return fmt.Errorf("the connection was taken, but nothing answered as an MQTT broker does: %w", ctx.Err())
+	}
+	return err
+}
+
+// A refusal is a broker's answer that it does not want this connection or subscription.
+type refusal struct {
+	text    string
+	version bool // it does not speak this version
+	lasting bool // trying again soon is of no use
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return "the broker refused: " + r.text }
+
+// Is reports a lasting refusal as link.ErrRefused.
+func (r *refusal) Is(target error) bool { return r.lasting && target == link.ErrRefused }
+
+// end is how a session tells that it is over.
+type end struct {
+	once sync.Once
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+func newEnd() *end { return &end{done: make(chan struct{})} }
+
+func (e *end) because(err error) {
+	e.once.Do(func() {
+		e.err = err
+		close(e.done)
+	})
+}
+
+func (e *end) lost() <-chan struct{} { return e.done }
+
+func (e *end) cause() error {
+	<-e.done
+	return e.err
+}
+
+// errClosedHere: by this process.
+var errClosedHere = errors.New("closed here")
+
+// memory remembers at which addresses MQTT 5 was of no use.
+type memory struct {
+	mu      sync.Mutex
+	expires map[string]time.Time
+}
+
+// known is the process's memory: every redial of a link would otherwise begin with a failure.
+var known = memory{expires: make(map[string]time.Time)}
+
+const (
+	// rememberFor is short enough that a broker which was upgraded is soon spoken with in MQTT 5.
+	rememberFor = 15 * time.Minute
+	maxKnown    = 1024
+)
+
+// at returns what to try first at an address.
+func (m *memory) at(address string, now time.Time) Version {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if expires, ok := m.expires[address]; ok && now.Before(expires) {
+		return V311
+	}
+	delete(m.expires, address)
+	return V5
+}
+
+// old remembers that the broker at an address speaks only 3.1.1.
+func (m *memory) old(address string, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.expires) >= maxKnown {
+		clear(m.expires)
+	}
+	m.expires[address] = now.Add(rememberFor)
+}
+
+func (m *memory) forget(address string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.expires, address)
+}

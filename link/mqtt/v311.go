@@ -1,0 +1,126 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+)
+
+// sessionV311 is a session of the MQTT 3.1.1 library.
+type sessionV311 struct {
+	*end
+	g      *guard
+	client mqtt.Client
+}
+
+func openV311(ctx context.Context, e endpoint, g *guard, to receive) (session, error) {
+	s := &sessionV311{end: newEnd(), g: g}
+	o := mqtt.NewClientOptions()
+	o.AddBroker("tcp://" + e.address)
+	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return g, nil })
+	o.SetProtocolVersion(4).SetClientID(e.clientID).SetCleanSession(true)
+	o.SetAutoReconnect(false).SetConnectRetry(false)
+	o.SetKeepAlive(time.Duration(e.seconds()) * time.Second).SetPingTimeout(time.Duration(e.seconds()) * time.Second)
+	// Only how long a publication may wait for the library's goroutine, which is there unless the connection is lost; the
+	// guard lets it set no deadline on a write.
+	o.SetWriteTimeout(time.Second)
+	if e.hasUser {
+		o.SetUsername(e.user)
+	}
+	if e.hasPass {
+		o.SetPassword(e.password)
+	}
+	o.SetOrderMatters(true)
+	o.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { to(m.Topic(), m.Payload()) })
+	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+		if cause := g.failure(); cause != nil {
+			err = cause
+		}
+		s.because(err)
+	})
+	s.client = mqtt.NewClient(o)
+	token := s.client.Connect()
+	select {
+	case <-token.Done():
+	case <-ctx.Done():
+		<-token.Done() // the connection is closed with ctx
+	}
+	if err := token.Error(); err != nil {
+		if ct, ok := token.(*mqtt.ConnectToken); ok && ct.ReturnCode() != packets.ErrNetworkError {
+			return nil, refusedV311(ct.ReturnCode())
+		}
+		return nil, err
+	}
+	if ct, ok := token.(*mqtt.ConnectToken); ok && ct.ReturnCode() != packets.Accepted {
+		s.close()
+		return nil, refusedV311(ct.ReturnCode())
+	}
+	return s, nil
+}
+
+// refusedV311 puts a CONNACK's return code in words: MQTT 3.1.1, section 3.2.2.3.
+func refusedV311(code byte) error {
+	switch code {
+	case packets.ErrRefusedBadProtocolVersion:
+		return &refusal{text: "it does not speak MQTT 3.1.1", version: true}
+	case packets.ErrRefusedIDRejected:
+		return &refusal{text: "it does not take the client identifier", lasting: true}
+	case packets.ErrRefusedServerUnavailable:
+		return &refusal{text: "it is unavailable"}
+	case packets.ErrRefusedBadUsernameOrPassword:
+		return &refusal{text: "user name or password is wrong", lasting: true}
+	case packets.ErrRefusedNotAuthorised:
+		return &refusal{text: "not authorized", lasting: true}
+	}
+	return &refusal{text: fmt.Sprintf("return code %d", code)}
+}
+
+func (s *sessionV311) subscribe(ctx context.Context, filter string) error {
+	token := s.client.Subscribe(filter, 0, nil)
+	select {
+	case <-token.Done():
+	case <-s.lost():
+		return s.cause()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := token.Error(); err != nil {
+		return err
+	}
+	st, ok := token.(*mqtt.SubscribeToken)
+	if !ok {
+		return errors.New("subscription without an answer")
+	}
+	for _, code := range st.Result() {
+		if code >= 0x80 {
+			return &refusal{text: "subscription to " + filter, lasting: true}
+		}
+	}
+	return nil
+}
+
+func (s *sessionV311) publish(topic string, payload []byte) error {
+	token := s.client.Publish(topic, 0, false, payload)
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-s.lost():
+		return s.cause()
+	}
+}
+
+func (s *sessionV311) limit() int       { return math.MaxInt }
+func (s *sessionV311) version() Version { return V311 }
+
+func (s *sessionV311) close() {
+	s.g.hurry()
+	s.client.Disconnect(uint(goodbye.Milliseconds()))
+	s.because(errClosedHere)
+}
