@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/link/mqtt"
 	"github.com/fulmar-io/fulmar/link/nats"
 )
 
@@ -16,6 +17,8 @@ func dialer(rawURL, device string) (link.Dialer, error) {
 		return nil, &usageError{err: fmt.Errorf("link %q: %w", rawURL, err)}
 	}
 	switch u.Scheme {
+	case "mqtt":
+		return mqtt.Dialer{URL: rawURL, Device: device}, nil
 	case "nats":
 		return nats.Dialer{URL: rawURL, Device: device}, nil
 	}
@@ -23,12 +26,14 @@ func dialer(rawURL, device string) (link.Dialer, error) {
 }
 
 // listen returns the ground's end of a link to a broker that is there.
-func listen(_ context.Context, rawURL, queue string) (link.Receiver, error) {
+func listen(ctx context.Context, rawURL, queue string) (link.Receiver, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, &usageError{err: fmt.Errorf("broker %q: %w", rawURL, err)}
 	}
 	switch u.Scheme {
+	case "mqtt":
+		return mqtt.Listen(ctx, rawURL, queue, mqtt.Options{})
 	case "nats":
 		return nats.Listen(rawURL, queue)
 	}

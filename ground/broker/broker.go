@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -131,6 +132,13 @@ type logger struct{ l *slog.Logger }
 func (l logger) Noticef(format string, v ...any) { l.l.Debug("broker: " + fmt.Sprintf(format, v...)) }
 func (l logger) Warnf(format string, v ...any)   { l.l.Debug("broker: " + fmt.Sprintf(format, v...)) }
 func (l logger) Fatalf(format string, v ...any)  { l.l.Error("broker: " + fmt.Sprintf(format, v...)) }
-func (l logger) Errorf(format string, v ...any)  { l.l.Warn("broker: " + fmt.Sprintf(format, v...)) }
-func (l logger) Debugf(string, ...any)           {}
-func (l logger) Tracef(string, ...any)           {}
+func (l logger) Errorf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	if strings.Contains(text, "unacceptable protocol version") {
+		return // a machine that tries MQTT 5 first: it goes on with 3.1.1, which this server speaks
+	}
+	l.l.Warn("broker: " + text)
+}
+
+func (l logger) Debugf(string, ...any) {}
+func (l logger) Tracef(string, ...any) {}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fulmar-io/fulmar/courier"
+	"github.com/fulmar-io/fulmar/courier/batch"
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/machines/rover"
+	"github.com/fulmar-io/fulmar/node"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+type demoOptions struct {
+	receiverOptions
+	duration time.Duration
+	json     bool
+	seed     uint64
+}
+
+// demoLinger is how long the demo waits at its end for the ground to have everything.
+const demoLinger = 30 * time.Second
+
+// demoBatch is for who watches: younger batches than a machine's defaults, which save bytes.
+var demoBatch = [packet.Classes]batch.Limits{{Age: 50 * time.Millisecond}, {Age: 250 * time.Millisecond}, {Age: time.Second}}
+
+func demoCommand() *cobra.Command {
+	o := demoOptions{}
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "A simulated rover, its courier, a broker, the ground and its page, in one process",
+		Long: `Run a simulated rover that drives a course, deliver what it tells over MQTT to a ground in the same process, and
+show it live on a page. Ctrl-C stops everything in order and prints a summary.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return demo(c, o) },
+	}
+	receiverFlags(c, &o.receiverOptions)
+	c.Flags().DurationVar(&o.duration, "for", 0, "stop after this long and everything is delivered; 0 for Ctrl-C")
+	c.Flags().BoolVar(&o.json, "json", false, "print the summary as one JSON object on stdout")
+	c.Flags().StringVar(&o.dir, "data", "", "keep the data in this folder; empty for a temporary one that is removed")
+	c.Flags().Uint64Var(&o.seed, "seed", 1, "of the rover's noise and course")
+	return c
+}
+
+func demo(c *cobra.Command, o demoOptions) (err error) {
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "fulmar-demo-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
+	}
+	ground := o.receiverOptions
+	ground.dir = filepath.Join(o.dir, "ground")
+	r, err := openReceiver(c.Context(), ground)
+	if err != nil {
+		return err
+	}
+	groundCtx, stopGround := context.WithCancel(context.WithoutCancel(c.Context()))
+	defer stopGround()
+	groundEnded := make(chan error, 1)
+	go func() { groundEnded <- r.run(groundCtx) }()
+	fmt.Fprintf(c.ErrOrStderr(), "The rover drives. Its page: %s\n", r.url)
+
+	n, err := demoNode(o, r.broker.MQTT())
+	started := time.Now()
+	if err == nil {
+		err = r.window.Register(n)
+	}
+	if err == nil {
+		ctx, cancel := c.Context(), context.CancelFunc(func() {})
+		if o.duration > 0 {
+			ctx, cancel = context.WithTimeout(ctx, o.duration)
+		}
+		err = n.Run(ctx)
+		cancel()
+	}
+	elapsed := time.Since(started)
+	var s summary
+	if err == nil {
+		s, err = summarize(r, n, elapsed)
+	}
+	stopGround()
+	if err = errors.Join(err, <-groundEnded); err != nil {
+		return err
+	}
+	if err := s.print(c.OutOrStdout(), o.json); err != nil {
+		return err
+	}
+	if s.Waiting > 0 || s.Produced != s.Delivered+s.Lost {
+		return &hintedError{err: fmt.Errorf("%d records did not reach the ground within %s", s.Produced-s.Delivered-s.Lost, demoLinger),
+			hint: "with --data they stay in the spool and are delivered by the next run"}
+	}
+	return nil
+}
+
+func demoNode(o demoOptions, mqtt string) (*node.Node, error) {
+	const device = "rover"
+	disk, err := env.NewOSDisk(filepath.Join(o.dir, device))
+	if err != nil {
+		return nil, err
+	}
+	d, err := dialer(mqtt, device)
+	if err != nil {
+		return nil, err
+	}
+	return node.New(node.Options{
+		Device: device, Components: rover.Components(o.seed), Disk: disk, Links: []link.Dialer{d}, Linger: demoLinger,
+		Courier: courier.Options{Batch: demoBatch},
+		Random:  crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: slog.Default(),
+	})
+}
+
+// summary is what the demo prints at its end. Records and readings are counts.
+type summary struct {
+	Seconds           float64       `json:"seconds"`
+	Produced          uint64        `json:"produced"`  // records numbered on the machine
+	Delivered         uint64        `json:"delivered"` // of them, committed at the ground
+	Waiting           uint64        `json:"waiting"`   // neither delivered nor lost
+	Lost              uint64        `json:"lost"`
+	Readings          uint64        `json:"readings"`
+	DuplicatesDropped uint64        `json:"duplicates_dropped"` // frames
+	BytesOnLink       uint64        `json:"bytes_on_link"`
+	BytesPerReading   float64       `json:"bytes_per_reading"`
+	PublishToCommit   float64       `json:"publish_to_commit_p99_ms"`
+	Tasks             []taskSummary `json:"tasks"`
+}
+
+type taskSummary struct {
+	Name      string `json:"name"`
+	PeriodNS  int64  `json:"period_ns"`
+	Runs      uint64 `json:"runs"`
+	Misses    uint64 `json:"misses"`
+	JitterP99 int64  `json:"jitter_p99_ns"`
+}
+
+func summarize(r *receiver, n *node.Node, elapsed time.Duration) (summary, error) {
+	s := summary{Seconds: elapsed.Seconds()}
+	status := n.CourierStatus()
+	for _, a := range status.Accounts {
+		if err := a.Check(); err != nil {
+			return s, err
+		}
+		s.Produced += a.Numbered
+		s.Lost += a.Lost()
+	}
+	for _, l := range status.Links {
+		s.BytesOnLink += l.SentBytes
+	}
+	// Delivered is the ground's word, not the machine's: the records that are in its log.
+	account, duplicates := r.station.Intake().Account(n.Device())
+	s.Delivered, s.DuplicatesDropped = account.Delivered, duplicates
+	s.Waiting = s.Produced - min(s.Produced, s.Delivered+s.Lost)
+	if err := r.station.Index().CatchUp(context.Background()); err != nil {
+		return s, err
+	}
+	machines, err := r.station.Index().Machines(context.Background())
+	if err != nil {
+		return s, err
+	}
+	for _, m := range machines {
+		if m.Device == n.Device() {
+			s.Readings = m.Readings
+		}
+	}
+	if s.Readings > 0 {
+		s.BytesPerReading = float64(s.BytesOnLink) / float64(s.Readings)
+	}
+	s.PublishToCommit = float64(r.station.Index().Latency().Quantiles(0.99)[0]) / 1e6
+	for _, t := range n.TaskStats() {
+		s.Tasks = append(s.Tasks, taskSummary{Name: t.Component + "/" + t.Task, PeriodNS: int64(t.Period), Runs: t.Runs, Misses: t.Misses,
+			JitterP99: int64(t.JitterP99)})
+	}
+	return s, nil
+}
+
+func (s summary) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(s)
+	}
+	fmt.Fprintf(w, "\n%d records (%d readings) in %.1f s: %d delivered, %d waiting, %d lost; %d frames came twice and were dropped\n",
+		s.Produced, s.Readings, s.Seconds, s.Delivered, s.Waiting, s.Lost, s.DuplicatesDropped)
+	fmt.Fprintf(w, "%d bytes on the link, %.2f per reading; 99 %% were committed on the ground within %.0f ms\n\n", s.BytesOnLink, s.BytesPerReading, s.PublishToCommit)
+	fmt.Fprintf(w, "%-28s %10s %10s %8s %12s\n", "task", "period", "runs", "misses", "jitter p99")
+	for _, t := range s.Tasks {
+		fmt.Fprintf(w, "%-28s %10s %10d %8d %12s\n", t.Name, time.Duration(t.PeriodNS), t.Runs, t.Misses, time.Duration(t.JitterP99).Round(time.Microsecond))
+	}
+	return nil
+}
