@@ -176,6 +176,9 @@ func (c *Courier) store(now time.Duration) {
 			}
 			dirty = true
 		}
+		declared, err := c.spool.Declare(class)
+		c.failed(now, err)
+		dirty = dirty || declared
 		for len(s.pending) > 0 {
 			yielded, err := c.spool.Append(class, s.pending[0])
 			c.discard(now, yielded)

@@ -25,8 +25,9 @@ type class struct {
 	// load is where to read next, and what came before it there.
 	load   position
 	loaded []*entry // read and not yet passed by the cursor, in order
-	// declare are gaps that were found while reading, to be appended when there is a chance to.
-	declare []gap
+	// declare is what is to be declared lost when there is a chance to append: what reading found damaged, what the
+	// ground refused.
+	declare []loss
 	buf     []byte
 	tries   int    // to read the record at load
 	saved   uint64 // the cursor's index when it was last persisted
@@ -38,15 +39,12 @@ type position struct {
 	seq   uint64 // that comes next in boot
 }
 
-type gap struct {
-	boot telemetry.Boot
-	rng  ledger.Range
-}
-
 // entry is what was read at one index: a frame, and before it perhaps numbers that nobody holds any more.
 type entry struct {
 	index   uint64
 	after   position
+	boot    telemetry.Boot
+	rng     ledger.Range
 	count   uint64 // records of a frame that has any
 	missing uint64 // numbers before it that were damaged
 	outcome outcome
@@ -137,11 +135,10 @@ func (c *class) appendFrame(kind byte, f []byte) error {
 	return c.append(c.buf)
 }
 
-// appendDeclarations appends what reading has found damaged.
 func (c *class) appendDeclarations() error {
 	for len(c.declare) > 0 {
-		g := c.declare[0]
-		if err := c.appendFrame(kindAside, c.lostFrame(g.boot, g.rng, ledger.Corrupted)); err != nil {
+		x := c.declare[0]
+		if err := c.appendFrame(kindAside, c.lostFrame(x.boot, x.rng, x.why)); err != nil {
 			return err
 		}
 		c.declare = c.declare[1:]
@@ -213,6 +210,7 @@ func (c *class) take(e *entry, record []byte) (delivery.Frame, bool) {
 			e.missing = c.expect(h.Stream.Boot, h.First)
 			c.load.seq = r.End()
 		}
+		e.boot, e.rng = h.Stream.Boot, r
 		if h.Mode != frame.Lost {
 			e.count = h.Count
 		}
@@ -226,9 +224,9 @@ func (c *class) expect(boot telemetry.Boot, seq uint64) (missing uint64) {
 	if boot != c.load.boot || seq <= c.load.seq {
 		return 0
 	}
-	g := gap{boot: boot, rng: ledger.Range{First: c.load.seq, Count: seq - c.load.seq}}
-	c.declare = append(c.declare, g)
-	return g.rng.Count
+	r := ledger.Range{First: c.load.seq, Count: seq - c.load.seq}
+	c.declare = append(c.declare, loss{boot, r, ledger.Corrupted})
+	return r.Count
 }
 
 func (c *class) done(index uint64, wasRefused bool) {
@@ -237,6 +235,9 @@ func (c *class) done(index uint64, wasRefused bool) {
 			e.outcome = delivered
 			if wasRefused {
 				e.outcome = refused
+				if e.count > 0 { // a declaration that is refused is not declared again
+					c.declare = append(c.declare, loss{e.boot, e.rng, ledger.Refused})
+				}
 			}
 			break
 		}

@@ -52,11 +52,16 @@ func (s *State) apply(record []byte) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errRecord, err)
 		}
-		if h.Stream.Boot != s.Boot || h.First != s.Next {
-			return fmt.Errorf("%w: frame from %d of boot %s after %d of %s", errRecord, h.First, h.Stream.Boot, s.Next, s.Boot)
+		if h.Stream.Boot != s.Boot { // its begin record was damaged
+			s.Boot, s.Next, s.Ceiling, s.Clean = h.Stream.Boot, 0, 0, false
 		}
+		if h.First < s.Next {
+			return fmt.Errorf("%w: frame from %d of boot %s after %d", errRecord, h.First, h.Stream.Boot, s.Next)
+		}
+		// What lies between was numbered and is damaged; it is counted as lost when the cursor passes it.
+		s.appended.numbered += h.Next() - s.Next
 		s.Next = h.Next()
-		s.appended.numbered += h.Count
+		s.Ceiling = max(s.Ceiling, s.Next)
 		if h.Mode == frame.Lost {
 			s.appended.lost[h.Reason] += h.Count
 		}

@@ -122,15 +122,22 @@ func (s *Spool) Append(c packet.Class, frames ...[]byte) (Yielded, error) {
 		return yielded, err
 	}
 	k := s.classes[c.Index()]
-	if err := k.appendDeclarations(); err != nil {
-		return yielded, err
-	}
 	for _, f := range frames {
 		if err := k.appendFrame(kindFrame, f); err != nil {
 			return yielded, err
 		}
 	}
 	return yielded, nil
+}
+
+// Declare appends what has been found lost since it was last called, and reports whether there was anything: what reading
+// found damaged, and what the ground refused.
+func (s *Spool) Declare(c packet.Class) (bool, error) {
+	k := s.classes[c.Index()]
+	if len(k.declare) == 0 {
+		return false, nil
+	}
+	return true, k.appendDeclarations()
 }
 
 // Sync makes what was appended durable.
