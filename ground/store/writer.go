@@ -102,7 +102,7 @@ func (w *writer) decode(d *deviceIndex, boot bootRow, it Item) error {
 			return err
 		}
 	}
-	if w.watched {
+	if w.watched && len(update.Traces)+len(update.Events) > 0 {
 		w.added.Updates = append(w.added.Updates, update)
 	}
 	return nil

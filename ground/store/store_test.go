@@ -1,0 +1,435 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/fulmar-io/fulmar/env/simdisk"
+	"github.com/fulmar-io/fulmar/ground"
+	"github.com/fulmar-io/fulmar/ground/store"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/frame"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+const second = int64(1e9)
+
+var (
+	imu = &telemetry.Layout{Name: "imu/sample", Kind: telemetry.Reading, Fields: []telemetry.Field{
+		{Name: "accel", Type: packet.Float32, Len: 2, Unit: "m/s2"}, {Name: "mode", Type: packet.String}, {Name: "ticks", Type: packet.Int64}}}
+	events = &telemetry.Layout{Name: "imu/event", Kind: telemetry.Event, Fields: []telemetry.Field{{Name: "text", Type: packet.String}}}
+	health = &telemetry.Layout{Name: "imu/health", Kind: telemetry.Health, Fields: []telemetry.Field{
+		{Name: "status", Type: packet.String}, {Name: "reason", Type: packet.String}, {Name: "uptime", Type: packet.Float64, Unit: "s"},
+		{Name: "last_event", Type: packet.String}, {Name: "last_event_age", Type: packet.Float64, Unit: "s"}, {Name: "last_packet_age", Type: packet.Float64, Unit: "s"}}}
+	account = &telemetry.Layout{Name: "courier/account/normal", Kind: telemetry.Diagnostics, Fields: []telemetry.Field{
+		{Name: "numbered", Type: packet.Uint64}, {Name: "delivered", Type: packet.Uint64}, {Name: "waiting", Type: packet.Uint64}, {Name: "lost_quota", Type: packet.Uint64}}}
+	task = &telemetry.Layout{Name: "imu/task/read", Kind: telemetry.Diagnostics, Fields: []telemetry.Field{
+		{Name: "period", Type: packet.Int64, Unit: "ns"}, {Name: "runs", Type: packet.Uint64}, {Name: "jitter_p99", Type: packet.Int64, Unit: "ns"}}}
+)
+
+// ground is a log and an index over it, into which the test writes frames of one stream.
+type rig struct {
+	t      *testing.T
+	frames *store.Frames
+	index  *store.Index
+	path   string
+	enc    *frame.Encoder
+	w      packet.Writer
+	seq    uint64
+	items  []store.Item
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	frames, err := store.OpenFrames(simdisk.New(), "frames", store.FramesOptions{SegmentBytes: 4 << 10, MinFree: 1, MaxBytes: 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, frames: frames, path: filepath.Join(t.TempDir(), "index.sqlite"), enc: frame.NewEncoder()}
+	r.enc.Reset(telemetry.Stream{Device: "rover", Boot: telemetry.Boot{1}, Class: packet.Normal})
+	r.open()
+	return r
+}
+
+func (r *rig) open() (rebuilt error) {
+	r.t.Helper()
+	index, rebuilt, err := store.OpenIndex(context.Background(), r.path, r.frames)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.index = index
+	r.t.Cleanup(func() { _ = index.Close() })
+	return rebuilt
+}
+
+// put adds a record to the frame that is being made.
+func (r *rig) put(l *telemetry.Layout, mono, wall int64, severity packet.Severity, values ...any) {
+	r.t.Helper()
+	r.w.Reset(nil, packet.Header{Layout: uint64(l.ID()), Seq: r.seq, Mono: mono, Wall: wall, Class: packet.Normal, Severity: severity})
+	r.seq++
+	for _, v := range values {
+		switch v := v.(type) {
+		case float64:
+			r.w.Float64(v)
+		case float32:
+			r.w.Float32(v)
+		case int64:
+			r.w.Int64(v)
+		case uint64:
+			r.w.Uint64(v)
+		case string:
+			r.w.String(v)
+		}
+	}
+	b, err := r.w.Bytes()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.enc.Append(l, b); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) define(l *telemetry.Layout) {
+	r.put(telemetry.LayoutRecords, 0, 0, 0, string(l.AppendBinary(nil)))
+}
+
+// commit ends the frame, makes it durable and indexes it.
+func (r *rig) commit(received int64) store.Added {
+	r.t.Helper()
+	b, err := r.enc.Finish(nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	i, err := r.frames.Append(received, b)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.frames.Sync(); err != nil {
+		r.t.Fatal(err)
+	}
+	added, err := r.index.Add(context.Background(), []store.Item{{Index: i, Received: received, Committed: received, Data: b}}, true)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return added
+}
+
+// fill writes ten frames of 100 samples each, 100 Hz from time 0 on, wall time wall0 + mono.
+func (r *rig) fill(wall0 int64) {
+	r.define(imu)
+	for f := range int64(10) {
+		for i := range int64(100) {
+			n := f*100 + i
+			r.put(imu, n*second/100, wall0+n*second/100, 0, float32(n), float32(-n), "auto", n*n)
+		}
+		r.commit(wall0 + (f+1)*second)
+	}
+}
+
+func TestRangesAreSamplesOrBuckets(t *testing.T) {
+	r := newRig(t)
+	const wall0 = 1000 * second
+	r.fill(wall0)
+	ctx := context.Background()
+	q := ground.RangeQuery{Device: "rover", Series: []string{"imu/sample.accel[1]", "imu/sample.ticks"}, From: wall0 + 2*second, To: wall0 + 3*second, Buckets: 100}
+	got, err := r.index.Range(ctx, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || len(got[0].Time) != 100 || got[0].Min != nil || got[0].Mean[0] != -200 || got[1].Mean[99] != 299*299 || got[0].Time[99] != wall0+299*second/100 {
+		t.Errorf("samples %+v", got)
+	}
+	q.From, q.To, q.Buckets = wall0, wall0+10*second, 10
+	if got, err = r.index.Range(ctx, q); err != nil {
+		t.Fatal(err)
+	}
+	b := got[1]
+	if len(b.Time) != 10 || b.Count[3] != 100 || b.Min[3] != 300*300 || b.Max[3] != 399*399 || b.Time[3] != wall0+3*second {
+		t.Errorf("buckets %+v", b)
+	}
+	mean := 0.0
+	for n := 300.0; n < 400; n++ {
+		mean += n * n / 100
+	}
+	if math.Abs(b.Mean[3]-mean) > 1e-6 {
+		t.Errorf("mean %v, want %v", b.Mean[3], mean)
+	}
+	for what, bad := range map[string]ground.RangeQuery{
+		"another machine": {Device: "boat", Series: q.Series, To: 1, Buckets: 1},
+		"another series":  {Device: "rover", Series: []string{"imu/sample.nope"}, To: 1, Buckets: 1},
+	} {
+		if _, err := r.index.Range(ctx, bad); !errors.Is(err, ground.ErrNotFound) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := r.index.Range(ctx, ground.RangeQuery{Device: "rover", Series: q.Series, From: 5, To: 5, Buckets: 1}); err == nil {
+		t.Error("an empty range passes")
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := r.index.Range(ended, q); !errors.Is(err, context.Canceled) {
+		t.Errorf("a question that nobody waits for: %v", err)
+	}
+}
+
+func TestSeriesAndLatest(t *testing.T) {
+	r := newRig(t)
+	r.fill(second)
+	ctx := context.Background()
+	series, err := r.index.Series(ctx, "rover")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(series) != 4 || series[0].Name != "imu/sample.accel[0]" || series[0].Unit != "m/s2" || series[0].Rows != 1000 ||
+		series[0].From != second || series[0].To != second+999*second/100 || series[2].Type != packet.String {
+		t.Errorf("series %+v", series)
+	}
+	latest, err := r.index.Latest(ctx, "rover", []string{"imu/sample.mode", "imu/sample.accel[0]"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(latest) != 2 || latest[0].Value != "auto" || latest[1].Value != float32(999) || latest[1].Time != series[0].To {
+		t.Errorf("latest %+v", latest)
+	}
+}
+
+// A boot that does not know the time is placed by when its first frame arrived.
+func TestWithoutWallTime(t *testing.T) {
+	r := newRig(t)
+	r.define(imu)
+	r.put(imu, 5*second, 0, 0, float32(1), float32(2), "", int64(3))
+	r.commit(1000 * second)
+	r.put(imu, 8*second, 0, 0, float32(1), float32(2), "", int64(4))
+	r.commit(2000 * second)
+	latest, err := r.index.Latest(context.Background(), "rover", []string{"imu/sample.ticks"})
+	if err != nil || len(latest) != 1 || latest[0].Time != 1003*second || latest[0].Value != int64(4) {
+		t.Errorf("latest %+v, %v", latest, err)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	r := newRig(t)
+	r.define(events)
+	for i, s := range []packet.Severity{packet.Info, packet.Warning, packet.Error, packet.Info} {
+		r.put(events, 0, int64(i+1)*second, s, fmt.Sprint("event ", i))
+	}
+	added := r.commit(10 * second)
+	if len(added.Updates) != 1 || len(added.Updates[0].Events) != 4 {
+		t.Errorf("watchers are told %+v", added.Updates)
+	}
+	ctx := context.Background()
+	list, err := r.index.Events(ctx, ground.EventQuery{Device: "rover", Least: packet.Warning, Limit: 10})
+	if err != nil || len(list) != 2 || list[0].Text != "event 2" || list[0].Component != "imu" || list[1].Severity != packet.Warning || list[1].Seq != 2 {
+		t.Errorf("events %+v, %v", list, err)
+	}
+	if list, _ = r.index.Events(ctx, ground.EventQuery{Device: "rover", From: 2 * second, To: 4 * second, Limit: 1}); len(list) != 1 || list[0].Text != "event 2" {
+		t.Errorf("events in a range %+v", list)
+	}
+	if _, err := r.index.Events(ctx, ground.EventQuery{Device: "rover", Limit: 0}); err == nil {
+		t.Error("a limit of 0 passes")
+	}
+}
+
+func (r *rig) describe() {
+	for _, l := range []*telemetry.Layout{health, account, task} {
+		r.define(l)
+	}
+	r.put(health, 0, 100*second, 0, "degraded", "no fix", 42.0, "fix lost", 3.0, 0.5)
+	r.put(account, 0, 100*second, 0, uint64(10), uint64(6), uint64(3), uint64(1))
+	r.put(task, 0, 100*second, 0, int64(5_000_000), uint64(77), int64(1234))
+	r.commit(101 * second)
+}
+
+func checkMachine(t *testing.T, x *store.Index) {
+	t.Helper()
+	machines, err := x.Machines(context.Background())
+	if err != nil || len(machines) != 1 {
+		t.Fatalf("machines %+v, %v", machines, err)
+	}
+	m := machines[0]
+	want := ground.Component{Name: "imu", Status: ground.StatusDegraded, Reason: "no fix", UptimeSeconds: 42, LastEvent: "fix lost",
+		LastEventTime: 97 * second, LastPacket: 100*second - second/2, Time: 100 * second}
+	if m.Device != "rover" || m.Status != ground.StatusDegraded || len(m.Components) != 1 || m.Components[0] != want || m.Boots != 1 {
+		t.Errorf("machine %+v", m)
+	}
+	if a := m.Ledger.Machine; a.Numbered != 10 || a.LostBy[ledger.Quota] != 1 || a.Check() != nil {
+		t.Errorf("ledger %+v", m.Ledger)
+	}
+	if len(m.Tasks) != 1 || m.Tasks[0].Name != "read" || m.Tasks[0].Runs != 77 || m.Tasks[0].JitterP99NS != 1234 {
+		t.Errorf("tasks %+v", m.Tasks)
+	}
+}
+
+func TestMachinesTellHowTheyAre(t *testing.T) {
+	r := newRig(t)
+	r.describe()
+	checkMachine(t, r.index)
+	if err := r.index.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.open() // nothing in memory any more
+	checkMachine(t, r.index)
+}
+
+// Frames that come before their layouts are read when those have come.
+func TestLayoutsMayComeLater(t *testing.T) {
+	r := newRig(t)
+	r.put(imu, 0, second, 0, float32(1), float32(2), "x", int64(7))
+	added := r.commit(2 * second)
+	if fmt.Sprint(added.Missing["rover"]) != fmt.Sprint([]telemetry.LayoutID{imu.ID()}) || r.index.Knows("rover", imu.ID()) {
+		t.Errorf("missing %v", added.Missing)
+	}
+	r.define(imu)
+	r.commit(3 * second)
+	latest, err := r.index.Latest(context.Background(), "rover", []string{"imu/sample.ticks"})
+	if err != nil || len(latest) != 1 || latest[0].Value != int64(7) || !r.index.Knows("rover", imu.ID()) {
+		t.Errorf("latest %+v, %v", latest, err)
+	}
+	series, err := r.index.Series(context.Background(), "rover")
+	if err != nil || series[0].Rows != 1 {
+		t.Errorf("series %+v, %v", series, err)
+	}
+}
+
+// snapshot is all that an index answers.
+func snapshot(t *testing.T, x *store.Index) []any {
+	t.Helper()
+	ctx := context.Background()
+	machines, err := x.Machines(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	series, err := x.Series(ctx, "rover")
+	if err != nil {
+		t.Fatal(err)
+	}
+	traces, err := x.Range(ctx, ground.RangeQuery{Device: "rover", Series: []string{"imu/sample.ticks"}, To: 1 << 60, Buckets: 5000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []any{machines, series, traces}
+}
+
+func TestTheIndexFollowsFromTheFrames(t *testing.T) {
+	r := newRig(t)
+	r.fill(1000 * second)
+	before := snapshot(t, r.index)
+	if err := r.index.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(){
+		"gone": func() { _ = os.Remove(r.path) },
+		"garbage": func() {
+			_ = os.WriteFile(r.path, []byte("this is no database, but it is long enough to look like one"), 0o600)
+		},
+		"damaged": func() {
+			b, err := os.ReadFile(r.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := 100; i < len(b); i += 50 {
+				b[i] ^= 0x55
+			}
+			if err := os.WriteFile(r.path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		spoil()
+		rebuilt := r.open()
+		if (rebuilt == nil) != (name == "gone") {
+			t.Errorf("%s: rebuilt because of %v", name, rebuilt)
+		}
+		if after := snapshot(t, r.index); !reflect.DeepEqual(before, after) {
+			t.Errorf("%s: answers differ:\n%+v\n%+v", name, before, after)
+		}
+		if err := r.index.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAnIndexOfALaterVersionIsNamed(t *testing.T) {
+	r := newRig(t)
+	if err := r.index.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = store.OpenIndex(context.Background(), r.path, r.frames)
+	if !errors.Is(err, store.ErrVersion) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestWhatIsIndexedTwiceCountsOnce(t *testing.T) {
+	r := newRig(t)
+	r.fill(1000 * second)
+	before := snapshot(t, r.index)
+	if err := r.index.CatchUp(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	_, data, err := r.frames.Read(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.index.Add(context.Background(), []store.Item{{Index: 2, Data: data}}, true); err != nil {
+		t.Fatal(err)
+	}
+	if after := snapshot(t, r.index); !reflect.DeepEqual(before, after) {
+		t.Errorf("answers differ:\n%+v\n%+v", before, after)
+	}
+}
+
+func TestRetentionForgetsTheOldest(t *testing.T) {
+	frames, err := store.OpenFrames(simdisk.New(), "frames", store.FramesOptions{SegmentBytes: 1 << 10, MinFree: 1, MaxBytes: 4 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, frames: frames, path: filepath.Join(t.TempDir(), "index.sqlite"), enc: frame.NewEncoder()}
+	r.enc.Reset(telemetry.Stream{Device: "rover", Boot: telemetry.Boot{1}, Class: packet.Normal})
+	r.open()
+	for range 3 {
+		r.fill(1000 * second)
+	}
+	first, err := r.frames.Retain()
+	if err != nil || first < 10 || r.frames.Bytes() > 6<<10 {
+		t.Fatalf("first %d, %d bytes, %v", first, r.frames.Bytes(), err)
+	}
+	if err := r.index.Forget(context.Background(), first); err != nil {
+		t.Fatal(err)
+	}
+	series, err := r.index.Series(context.Background(), "rover")
+	if err != nil || len(series) != 4 || series[0].Rows != (r.frames.Next()-first)*100 {
+		t.Errorf("series %+v with frames %d to %d, %v", series, first, r.frames.Next(), err)
+	}
+}
+
+func TestAFullDiskIsNamed(t *testing.T) {
+	disk := simdisk.New()
+	frames, err := store.OpenFrames(disk, "frames", store.FramesOptions{MinFree: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.SetQuota(1)
+	if _, err := frames.Append(1, make([]byte, 1000)); !errors.Is(err, store.ErrFull) {
+		t.Errorf("error %v", err)
+	}
+}
