@@ -91,6 +91,7 @@ func TestSpinDownByDryFriction(t *testing.T) {
 func TestBrakesByShortCircuit(t *testing.T) {
 	p := stiff()
 	p.Motor.CoulombNm, p.Motor.CurrentLimitA, p.Body.RollingFactor, p.Body.SlipNsM, p.StepS = 0, 1000, 0, 5000, 0.0001
+	p.Body.Grip = 100
 	r := newRover(t, p)
 	r.body.speed = 1
 	for i := range r.wheel {
