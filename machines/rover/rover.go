@@ -97,3 +97,13 @@ const (
 	coursePeriod  = 20 * time.Millisecond
 	slowPeriod    = 100 * time.Millisecond
 )
+
+// The phases, as offsets of the tasks' releases. Where a reader and a writer were released at the same instant, jitter
+// would decide whether the reader gets this sample or the last one: it would see some twice and miss others. So the world
+// speaks first, a millisecond later the sensors are read, then it is decided, then acted. It costs three milliseconds of
+// age in each loop, always the same three.
+const (
+	readPhase   = 1 * time.Millisecond
+	decidePhase = 2 * time.Millisecond
+	actPhase    = 3 * time.Millisecond
+)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/machines/rover"
+	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/sim/plant"
 )
 
@@ -75,7 +76,8 @@ func newJudge(t testing.TB) *judge {
 	return &judge{course: course}
 }
 
-// The bounds are about one and a half times the worst of twenty seeds.
+// The bounds are a quarter to three quarters above the worst of the twenty seeds. Most of the distance from the course is the
+// drift of the simulated receiver, 0.15 m in each axis, which no filter can know.
 func TestDrivesItsCourse(t *testing.T) {
 	for seed := range uint64(20) {
 		j := newJudge(t)
@@ -93,9 +95,9 @@ func TestDrivesItsCourse(t *testing.T) {
 			{"worst off the course, m", j.track.worst, 0.60},
 			{"rms of the pose, m", j.position.value(), 0.40},
 			{"rms of the heading, rad", j.angle.value(), 0.02},
-			{"rms of the wheels' speeds, m/s", j.wheel.value(), 0.015},
+			{"rms of the wheels' speeds, m/s", j.wheel.value(), 0.010},
 			{"worst of the wheels' speeds, m/s", j.wheel.worst, 0.07},
-			{"rms of the speed, m/s", j.body.value(), 0.005},
+			{"rms of the speed, m/s", j.body.value(), 0.003},
 		} {
 			if !(c.got <= c.bound) {
 				t.Errorf("seed %d: %s: %.4f, at most %v", seed, c.what, c.got, c.bound)
@@ -130,7 +132,7 @@ func TestRates(t *testing.T) {
 		t.Errorf("%.0f records/s with %.0f readings/s", perSecond, readings)
 	}
 	for _, s := range b.node.TaskStats() {
-		if want := uint64(span/s.Period) + 1; s.Runs != want || s.Misses != 0 {
+		if want := uint64(span / s.Period); s.Runs != want && s.Runs != want+1 || s.Misses != 0 {
 			t.Errorf("%s/%s: %d runs, %d missed; want %d runs", s.Component, s.Task, s.Runs, s.Misses, want)
 		}
 	}
@@ -281,25 +283,35 @@ func TestSameSeedSameRun(t *testing.T) {
 	}
 }
 
-// Every step of every component, in a run that goes through all of its branches but the warnings.
+// A whole lap of all steps: waypoints, the loss of the fix and its return included.
 func TestStepsAllocateNothing(t *testing.T) {
-	b := newBench(t, rover.Components(1))
-	b.run(5 * time.Second)
+	const lap = 31 * time.Second
+	b := newBench(t, rover.Components(1), func(o *node.Options) { o.RingBytes = 8 << 20 }) // nobody empties it meanwhile
 	tasks := b.node.Tasks()
 	tasks = tasks[:len(tasks)-1] // the last is the node's own
-	for _, task := range tasks {
-		period := time.Duration(task.Timing.Period)
-		steps := int(4 * time.Second / period) // through the loss of the fix, at 6 s, and its return
-		if n := testing.AllocsPerRun(1, func() {
-			for range steps {
-				b.now += period
+	next := make([]time.Duration, len(tasks))
+	for i, task := range tasks {
+		next[i] = time.Duration(task.Timing.Offset)
+	}
+	n := testing.AllocsPerRun(1, func() { // twice, the second time is counted
+		for end := b.now + lap; b.now < end; b.now += time.Millisecond {
+			for i, task := range tasks {
+				if b.now < next[i] {
+					continue
+				}
+				period := time.Duration(task.Timing.Period)
+				next[i] += period
 				if err := task.Step(b.now, period); err != nil {
 					t.Error(err)
 				}
 			}
-		}); n != 0 {
-			t.Errorf("%s: %v allocations in %d steps", task.Name, n, steps)
 		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations in a lap", n)
+	}
+	if events := b.tally.records["gnss/event"] + b.tally.records["mission/event"]; events != 5+2*(rover.Waypoints+1) {
+		t.Errorf("%d events: the laps did not go through what they should", events)
 	}
 }
 

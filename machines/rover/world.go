@@ -10,7 +10,8 @@ import (
 // World is the simulated hardware. It owns the plant: no other component can reach it but through World's ports.
 type World struct {
 	rover   *plant.Rover  // physics' own
-	since   time.Duration // physics' own: time since the last signals
+	begin   time.Duration // physics' own: of its first step
+	sampled time.Duration // physics' own: how many sampling periods have had their signals
 	duty    fulmar.In[Duty]
 	signals fulmar.Out[Signals]
 }
@@ -56,16 +57,15 @@ func (w *World) Spec() fulmar.Spec {
 func (w *World) physics(s *fulmar.Step) error {
 	d := w.duty.Get()
 	w.rover.SetDuty(d.Left, d.Right)
-	dt := min(s.Dt, maxLag)
-	w.rover.Advance(dt)
-	if s.Run != 0 {
-		w.since += dt
-		if w.since < fastPeriod {
-			return nil
-		}
-		w.since %= fastPeriod
+	w.rover.Advance(min(s.Dt, maxLag))
+	if s.Run == 0 {
+		w.begin = s.Now
 	}
-	w.signals.Set(w.sample())
+	// Rounded, so that a step a little early or late keeps its place in the period.
+	if due := 1 + (s.Now-w.begin+physicsPeriod/2)/fastPeriod; due > w.sampled {
+		w.sampled = due
+		w.signals.Set(w.sample())
+	}
 	return nil
 }
 
