@@ -15,7 +15,7 @@ func Example() {
 		}
 	}
 	// Output:
-	// world      physics   every 1ms
+	// world      physics   every 2ms
 	// imu        read      every 5ms
 	// encoders   read      every 5ms
 	// gnss       poll      every 20ms

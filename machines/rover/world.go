@@ -10,8 +10,7 @@ import (
 // World is the simulated hardware. It owns the plant: no other component can reach it but through World's ports.
 type World struct {
 	rover   *plant.Rover  // physics' own
-	begin   time.Duration // physics' own: of its first step
-	sampled time.Duration // physics' own: how many sampling periods have had their signals
+	next    time.Duration // physics' own: when, in the plant's time, the sensors sample next
 	duty    fulmar.In[Duty]
 	signals fulmar.Out[Signals]
 }
@@ -57,14 +56,17 @@ func (w *World) Spec() fulmar.Spec {
 func (w *World) physics(s *fulmar.Step) error {
 	d := w.duty.Get()
 	w.rover.SetDuty(d.Left, d.Right)
-	w.rover.Advance(min(s.Dt, maxLag))
-	if s.Run == 0 {
-		w.begin = s.Now
-	}
-	// Rounded, so that a step a little early or late keeps its place in the period.
-	if due := 1 + (s.Now-w.begin+physicsPeriod/2)/fastPeriod; due > w.sampled {
-		w.sampled = due
-		w.signals.Set(w.sample())
+	for left := min(s.Dt, maxLag); left > 0; {
+		now := w.rover.Time()
+		for w.next <= now {
+			w.next += fastPeriod
+		}
+		d := min(left, w.next-now)
+		left -= d
+		w.rover.Advance(d)
+		if w.rover.Time() >= w.next { // at the sensors' own time, however late this step is
+			w.signals.Set(w.sample())
+		}
 	}
 	return nil
 }
