@@ -150,7 +150,7 @@ func TestBatteryDrainAndSag(t *testing.T) {
 	p = Default()
 	p.Battery.StateOfCharge = 0.02
 	r = newRover(t, p)
-	drive(r, 1, 1, 10*time.Minute)
+	drive(r, 1, 1, time.Minute)
 	if got := r.Truth(); got.SpeedMps != 0 || r.RimSpeeds()[0] != 0 {
 		t.Errorf("drives at %v m/s with an empty battery", got.SpeedMps)
 	}
@@ -159,20 +159,20 @@ func TestBatteryDrainAndSag(t *testing.T) {
 // A motor that is held by friction warms by I²·R: T(t) = T_air + R_th·P·(1 − exp(−t/(R_th·C))).
 func TestTemperature(t *testing.T) {
 	p := stiff()
-	p.Motor.CoulombNm, p.Motor.CopperPerKelvin, p.Motor.ThermalJK, p.Motor.CurrentLimitA = 10, 0, 20, 4
+	p.Motor.CoulombNm, p.Motor.CopperPerKelvin, p.Motor.ThermalJK, p.Motor.CurrentLimitA = 10, 0, 4, 4
 	p.StepS = 0.002
 	r := newRover(t, p)
 	heat := 4 * 4 * p.Motor.ResistanceOhm
-	drive(r, 0.5, -0.5, 100*time.Second)
+	drive(r, 0.5, -0.5, 20*time.Second)
 	tau := p.Motor.ThermalKW * p.Motor.ThermalJK
-	near(t, "warmth after one time constant", r.Truth().TempLeftC-20, p.Motor.ThermalKW*heat*(1-math.Exp(-100/tau)), 0.01)
-	drive(r, 0.5, -0.5, 1000*time.Second)
+	near(t, "warmth after one time constant", r.Truth().TempLeftC-20, p.Motor.ThermalKW*heat*(1-math.Exp(-20/tau)), 0.01)
+	drive(r, 0.5, -0.5, 200*time.Second)
 	near(t, "equilibrium", r.Truth().TempRightC-20, p.Motor.ThermalKW*heat, 0.01)
 
 	// With copper's resistance rising, at constant current: ΔT = R_th·I²·R·(1 + α·ΔT), so ΔT = q/(1 − α·q).
 	p.Motor.CopperPerKelvin = 0.00393
 	r = newRover(t, p)
-	drive(r, 0.5, -0.5, 1500*time.Second)
+	drive(r, 0.5, -0.5, 300*time.Second)
 	q := p.Motor.ThermalKW * heat
 	near(t, "equilibrium with copper", r.Truth().TempLeftC-20, q/(1-0.00393*q), 0.01)
 }

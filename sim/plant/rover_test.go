@@ -153,8 +153,8 @@ func TestEncodersCountTurns(t *testing.T) {
 // An ensemble of receivers: positions scatter by the drift and the white noise, the drift fades as exp(−t/τ).
 func TestGNSSErrors(t *testing.T) {
 	p := plant.Default()
-	p.StepS = 0.002
-	const n, lagS = 400, 20
+	p.StepS, p.Sensors.GNSSDriftS = 0.002, 6
+	const n, lagS = 400, 3
 	var square, product, square2 float64
 	for seed := range uint64(n) {
 		r := newRover(t, p, seed)
