@@ -345,3 +345,26 @@ func TestSpecsAreValid(t *testing.T) {
 		t.Errorf("the loops run at %v and %v, want 200 Hz and 50 Hz", loops["drive/speed"], loops["drive/heading"])
 	}
 }
+
+// A gyro that is off by degrees per second bends the heading until the navigator has learnt by how much.
+func TestNavigatorLearnsTheGyrosBias(t *testing.T) {
+	p := plant.Default()
+	p.Sensors.GyroBiasRadS = 0.05
+	list, err := rover.New(rover.Options{Seed: 1, Plant: &p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := newJudge(t)
+	b := newBench(t, append(list, j))
+	b.run(30 * time.Second)
+	learnt := j.pose.Get().GyroBias
+	if math.Abs(learnt) < 0.02 {
+		t.Fatalf("learnt a bias of %v rad/s: too little to see anything by", learnt)
+	}
+	j.angle = rms{}
+	b.run(60 * time.Second)
+	t.Logf("bias %.4f rad/s, heading rms %.4f rad from then on", learnt, j.angle.value())
+	if limit := 0.5 * math.Abs(learnt); j.angle.value() > limit { // not knowing it would leave bias·T/kh, four times that
+		t.Errorf("heading off by rms %.4f rad with a bias of %.4f rad/s, at most %.4f", j.angle.value(), learnt, limit)
+	}
+}
