@@ -25,7 +25,7 @@ func (c *Battery) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "battery", DependsOn: []string{"world"},
 		Tasks: []fulmar.Task{{
-			Name: "read", Period: slowPeriod,
+			Name: "read", Period: slowPeriod, Offset: readPhase,
 			Reads:  []fulmar.Input{c.signals.From("world/signals")},
 			Writes: []fulmar.Output{c.state.As("state")},
 			Step:   c.read,

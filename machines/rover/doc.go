@@ -1,4 +1,4 @@
-// Package rover is a machine to start from: a two-wheeled rover that drives a figure of eight, as eight components.
+// Package rover is a machine to start from: a two-wheeled rover that drives a figure of eight, as nine components.
 //
 //	world ──signals──▶ imu, encoders, gnss, battery, motors      the simulated hardware, read through drivers
 //	imu, encoders, gnss ──▶ navigator ──pose──▶ drive            where am I

@@ -96,13 +96,13 @@ func (c *Drive) Spec() fulmar.Spec {
 		Name: "drive", DependsOn: []string{"navigator", "encoders", "motors"}, Critical: true,
 		Tasks: []fulmar.Task{
 			{
-				Name: "speed", Period: fastPeriod,
+				Name: "speed", Period: fastPeriod, Offset: decidePhase,
 				Reads:  []fulmar.Input{c.setpoint.From("drive/heading"), c.wheels.From("encoders/wheels")},
 				Writes: []fulmar.Output{c.command.As("speed")},
 				Step:   c.speed,
 			},
 			{
-				Name: "heading", Period: coursePeriod,
+				Name: "heading", Period: coursePeriod, Offset: actPhase,
 				Reads:  []fulmar.Input{c.pose.From("navigator/pose")},
 				Writes: []fulmar.Output{c.out.As("heading")},
 				Step:   c.heading,

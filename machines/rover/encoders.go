@@ -43,7 +43,7 @@ func (c *Encoders) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "encoders", DependsOn: []string{"world"},
 		Tasks: []fulmar.Task{{
-			Name: "read", Period: fastPeriod,
+			Name: "read", Period: fastPeriod, Offset: readPhase,
 			Reads:  []fulmar.Input{c.signals.From("world/signals")},
 			Writes: []fulmar.Output{c.wheels.As("wheels")},
 			Step:   c.read,

@@ -41,14 +41,18 @@ func (b *bench) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func newBench(t testing.TB, components []fulmar.Component) *bench {
+func newBench(t testing.TB, components []fulmar.Component, change ...func(*node.Options)) *bench {
 	t.Helper()
 	b := &bench{t: t, rng: rand.New(rand.NewPCG(1, 2)), tally: &tally{records: map[string]int{}}}
-	n, err := node.New(node.Options{
+	o := node.Options{
 		Device: "rover-1", Components: components, Disk: simdisk.New(), Clock: b, Rings: b, Random: b, Rand: b.rng,
 		Filter: func() telemetry.Filter { return b.tally },
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	n, err := node.New(o)
 	if err == nil {
 		err = n.Open()
 	}

@@ -32,7 +32,7 @@ func (c *IMU) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "imu", DependsOn: []string{"world"},
 		Tasks: []fulmar.Task{{
-			Name: "read", Period: fastPeriod,
+			Name: "read", Period: fastPeriod, Offset: readPhase,
 			Reads:  []fulmar.Input{c.signals.From("world/signals")},
 			Writes: []fulmar.Output{c.sample.As("sample", fulmar.Bulk)},
 			Step:   c.read,

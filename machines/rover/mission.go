@@ -40,7 +40,7 @@ func (c *Mission) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "mission", DependsOn: []string{"drive", "battery", "motors"},
 		Tasks: []fulmar.Task{{
-			Name: "watch", Period: slowPeriod,
+			Name: "watch", Period: slowPeriod, Offset: actPhase,
 			Reads: []fulmar.Input{c.heading.From("drive/heading"), c.power.From("battery/state"),
 				c.temperature.From("motors/temperature")},
 			Writes: []fulmar.Output{c.progress.As("progress", fulmar.Urgent)},

@@ -66,7 +66,7 @@ func (c *Navigator) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "navigator", DependsOn: []string{"imu", "encoders", "gnss"},
 		Tasks: []fulmar.Task{{
-			Name: "estimate", Period: coursePeriod,
+			Name: "estimate", Period: coursePeriod, Offset: decidePhase,
 			Reads:  []fulmar.Input{c.imu.From("imu/sample"), c.wheels.From("encoders/wheels"), c.fix.From("gnss/fix")},
 			Writes: []fulmar.Output{c.pose.As("pose")},
 			Step:   c.estimate,

@@ -89,11 +89,20 @@ type geometry struct {
 	capacityC float64 // of the battery, in coulombs
 }
 
-// The rates. Those of the sensors and of the loops are multiples of each other, so that in virtual time a sample is as old
-// when it is used in every step.
+// The rates. The physics has a finer step inside; what its period decides is how old a duty is when it takes effect.
 const (
-	physicsPeriod = time.Millisecond
+	physicsPeriod = 2 * time.Millisecond
 	fastPeriod    = 5 * time.Millisecond
 	coursePeriod  = 20 * time.Millisecond
 	slowPeriod    = 100 * time.Millisecond
+)
+
+// The phases, as offsets of the tasks' releases. Where a reader and a writer were released at the same instant, jitter
+// would decide whether the reader gets this sample or the last one: it would see some twice and miss others. So the world
+// speaks first, then the sensors are read, then it is decided, then acted. The phases are further apart than ordinary
+// timers are coarse, which is a millisecond. It costs four milliseconds of age in each loop, always the same four.
+const (
+	readPhase   = 1000 * time.Microsecond
+	decidePhase = 2500 * time.Microsecond
+	actPhase    = 4000 * time.Microsecond
 )

@@ -10,7 +10,7 @@ import (
 // World is the simulated hardware. It owns the plant: no other component can reach it but through World's ports.
 type World struct {
 	rover   *plant.Rover  // physics' own
-	since   time.Duration // physics' own: time since the last signals
+	next    time.Duration // physics' own: when, in the plant's time, the sensors sample next
 	duty    fulmar.In[Duty]
 	signals fulmar.Out[Signals]
 }
@@ -56,16 +56,18 @@ func (w *World) Spec() fulmar.Spec {
 func (w *World) physics(s *fulmar.Step) error {
 	d := w.duty.Get()
 	w.rover.SetDuty(d.Left, d.Right)
-	dt := min(s.Dt, maxLag)
-	w.rover.Advance(dt)
-	if s.Run != 0 {
-		w.since += dt
-		if w.since < fastPeriod {
-			return nil
+	for left := min(s.Dt, maxLag); left > 0; {
+		now := w.rover.Time()
+		for w.next <= now {
+			w.next += fastPeriod
 		}
-		w.since %= fastPeriod
+		d := min(left, w.next-now)
+		left -= d
+		w.rover.Advance(d)
+		if w.rover.Time() >= w.next { // at the sensors' own time, however late this step is
+			w.signals.Set(w.sample())
+		}
 	}
-	w.signals.Set(w.sample())
 	return nil
 }
 
