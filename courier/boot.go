@@ -95,9 +95,6 @@ func (c *Courier) sweep(s *stream, end uint64) (missing uint64, err error) {
 		if err := lose(to); err != nil {
 			return missing, err
 		}
-		for e, ok := s.sorter.Peek(); ok && e.Range.End() <= s.sorter.Next(); e, ok = s.sorter.Peek() {
-			s.sorter.Pop()
-		}
 		c.takeSorted(0, s)
 	}
 	return missing, nil

@@ -285,6 +285,27 @@ func TestRecoveryDeclaresWhatNeverCame(t *testing.T) {
 	}
 }
 
+// The spool's folder was removed, and with it the layouts: what the ring still holds cannot be told any more, and is
+// declared.
+func TestRecoveryWithoutTheSpool(t *testing.T) {
+	r := open(t, simdisk.New(), 1)
+	r.publish(packet.Normal, 50)
+	r.pass(2 * time.Second) // released
+	r.publish(packet.Normal, 300)
+	fresh := simdisk.New()
+	c, err := courier.Open(courier.Options{Device: "rover", Disk: fresh, Spool: spool.Options{MinFree: 1}}, rand.New(rand.NewPCG(1, 2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := c.Recover(r.region)
+	if err != nil || found.Unclean != 350 || found.Records != 0 {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if err := c.Begin(telemetry.Boot{2}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Without its ring, a boot that did not end has used at most the numbers that were reserved.
 func TestAfterAPowerCutTheReservedNumbersAreDeclared(t *testing.T) {
 	disk := simdisk.New()

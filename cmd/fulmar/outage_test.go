@@ -22,9 +22,11 @@ import (
 	"time"
 
 	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/courier"
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/ground/store"
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/machines/rover"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/frame"
@@ -41,8 +43,8 @@ func TestMain(m *testing.M) {
 		status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 		stop()
 		os.Exit(status)
-	case "machine":
-		if err := machineChild(os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
+	case "machine", "rover":
+		if err := machineChild(os.Getenv(childEnv), os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -83,20 +85,14 @@ func (j *journalist) step(s *fulmar.Step) error {
 	return nil
 }
 
-// machineChild runs a machine until SIGTERM.
-func machineChild(device, dir, broker, life string) error {
-	n, err := strconv.ParseUint(life, 10, 20)
-	if err != nil {
-		return err
-	}
-	var parts []fulmar.Component
-	for i, period := range []time.Duration{200 * time.Millisecond, 10 * time.Millisecond, 5 * time.Millisecond} {
-		class := packet.ClassAt(i)
-		journal, err := os.OpenFile(filepath.Join(dir, "journal-"+class.String()), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-		if err != nil {
+// machineChild runs a machine until SIGTERM: journalists, or the demo's rover.
+func machineChild(kind, device, dir, broker, life string) error {
+	parts := rover.Components(1)
+	if kind == "machine" {
+		var err error
+		if parts, err = journalists(dir, life); err != nil {
 			return err
 		}
-		parts = append(parts, &journalist{life: n, class: class, period: period, journal: journal})
 	}
 	disk, err := env.NewOSDisk(dir)
 	if err != nil {
@@ -107,13 +103,31 @@ func machineChild(device, dir, broker, life string) error {
 		return err
 	}
 	m, err := node.New(node.Options{Device: device, Components: parts, Disk: disk, Links: []link.Dialer{d}, Linger: 30 * time.Second,
-		Random: crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), 1)), Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		Courier: courier.Options{Batch: demoBatch}, Random: crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), 1)),
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	return m.Run(ctx)
+}
+
+func journalists(dir, life string) ([]fulmar.Component, error) {
+	n, err := strconv.ParseUint(life, 10, 20)
+	if err != nil {
+		return nil, err
+	}
+	var parts []fulmar.Component
+	for i, period := range []time.Duration{200 * time.Millisecond, 10 * time.Millisecond, 5 * time.Millisecond} {
+		class := packet.ClassAt(i)
+		journal, err := os.OpenFile(filepath.Join(dir, "journal-"+class.String()), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, &journalist{life: n, class: class, period: period, journal: journal})
+	}
+	return parts, nil
 }
 
 // process is a child of the test.

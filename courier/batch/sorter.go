@@ -62,9 +62,13 @@ func (s *Sorter) Gap(now, patience time.Duration) (first, count uint64, ok bool)
 	return s.next, s.waiting[0].Range.First - s.next, true
 }
 
-// Skip passes over numbers that are not coming.
+// Skip passes over the numbers below to: they are not coming, or are not wanted. Entries that waited with them are
+// dropped.
 func (s *Sorter) Skip(to uint64) {
 	s.next, s.missing = max(s.next, to), false
+	for len(s.waiting) > 0 && s.waiting[0].Range.End() <= s.next {
+		heap.Pop(&s.waiting)
+	}
 }
 
 type entries []ring.Entry
