@@ -64,7 +64,7 @@ func (d Dialer) Dial(ctx context.Context) (link.Conn, error) {
 			return nil, fmt.Errorf("file: dial: %w", err)
 		}
 	}
-	if err := c.up.survey(); err != nil {
+	if err := errors.Join(c.up.sweep(), c.up.survey()); err != nil {
 		return nil, fmt.Errorf("file: dial: %w", err)
 	}
 	return c, nil
@@ -212,6 +212,7 @@ func (r *Receiver) Recv(ctx context.Context) (link.Inbound, error) {
 				r.tell(err)
 			} else if ok {
 				r.turns = append(r.turns, device)
+				r.told = ""
 				return link.Inbound{Device: device, Message: message}, nil
 			}
 		}
@@ -226,7 +227,6 @@ func (r *Receiver) look() {
 		r.tell(err)
 		return
 	}
-	r.told = ""
 	for _, e := range entries {
 		device := e.Name()
 		if !e.IsDir() || telemetry.ValidateDevice(device) != nil {
@@ -314,7 +314,7 @@ func (r *Receiver) downFolder(device string) (*folder, error) {
 	if err := r.tree.make(f.name); err != nil {
 		return nil, err
 	}
-	if err := f.survey(); err != nil {
+	if err := errors.Join(f.sweep(), f.survey()); err != nil {
 		return nil, err
 	}
 	r.down[device] = f

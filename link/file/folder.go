@@ -2,6 +2,7 @@ package file
 
 import (
 	"cmp"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -193,23 +194,59 @@ func (f *folder) write(message []byte) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	name := path.Join(f.name, fmt.Sprintf("%0*d%s", digits, f.next, suffix))
-	temp := path.Join(f.name, temporary+strconv.FormatUint(f.next, 10))
+	temp := path.Join(f.name, temporary+rand.Text())
 	if err = writeFile(root, temp, message); err == nil {
-		err = root.Rename(temp, name)
+		err = f.publish(root, temp)
 	}
 	if err != nil {
 		_ = root.Remove(temp) // the error that matters is the one at hand
 		return err
 	}
-	f.next++
 	f.count++
 	f.bytes += int64(headerSize + len(message))
 	return f.sync(f.name)
 }
 
+// publish gives a file the next number. A former connection of this device, not yet closed, may have used it.
+func (f *folder) publish(root *os.Root, temp string) error {
+	for {
+		name := path.Join(f.name, fmt.Sprintf("%0*d%s", digits, f.next, suffix))
+		f.next++
+		if _, err := root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return root.Rename(temp, name)
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// sweep removes what a writer that was killed left unfinished.
+func (f *folder) sweep() (err error) {
+	root, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	dir, err := root.Open(f.name)
+	if err != nil {
+		return err
+	}
+	names, err := dir.Readdirnames(maxListed)
+	if err = errors.Join(err, dir.Close()); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, temporary) {
+			if err := root.Remove(path.Join(f.name, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func writeFile(root *os.Root, name string, message []byte) (err error) {
-	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
 		return err
 	}
