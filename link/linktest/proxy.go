@@ -127,16 +127,19 @@ type parcel struct {
 	due  time.Time
 }
 
-// inTransit bounds the pieces under way in one direction. With 8 KiB each it is little, as on a real network: the sender
-// is to feel a stall.
-const inTransit = 16
+// inTransit bounds the pieces under way in one direction. It is little, as on a real network: the sender is to
+// feel a stall.
+const (
+	inTransit = 4
+	pieceSize = 32 << 10
+)
 
 func (p *Proxy) pump(to, from net.Conn, count *int64) {
 	transit := make(chan parcel, inTransit)
 	go func() {
 		defer close(transit)
 		for {
-			b := make([]byte, 8<<10)
+			b := make([]byte, pieceSize)
 			n, err := from.Read(b)
 			if n > 0 {
 				p.mu.Lock()
