@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/link/internal/pipe"
 )
 
 // A guard is the network connection as the client libraries see it. It holds to what they do not:
@@ -17,38 +18,30 @@ import (
 //   - A packet's length is checked before they take memory for it; both allocate what the header claims, up to 256 MiB.
 //     A message that is too long is skipped as if the network had lost it; any other such packet ends the connection.
 //   - The first packet is a CONNACK, and a SUBACK answers one filter: the 3.1.1 client indexes by the broker's count.
-//   - A write that makes no progress for a while ends the connection; a slow one does not.
-//   - They may not set deadlines.
+//   - A write that makes no progress for a while ends the connection; a slow one does not. See pipe.Steady.
 type guard struct {
-	net.Conn
+	*pipe.Steady
+	v311  bool
 	r     *bufio.Reader
 	left  int  // bytes of the current packet that were not read yet
 	begun bool // the CONNACK came
 
 	// writing is held while a packet is written; the MQTT 5 library writes one in several pieces.
 	writing sync.Mutex
-	stall   time.Duration // how long a piece may take
-
-	mu      sync.Mutex // guards what follows
-	closing bool
-	cause   error // of the first failure
-	skipped int   // messages that were too long
 }
 
 const (
 	// maxPacket bounds what is read: a message with its topic and properties.
 	maxPacket = link.MaxMessage + 8<<10
-	// piece is what must be written within the stall time: with 60 s a link of 2.2 kbit/s is slow, not dead.
-	piece = 16 << 10
 
-	typeConnack    = 2
-	typePublish    = 3
-	typeSuback     = 9
-	typeDisconnect = 14
+	typeConnack = 2
+	typePublish = 3
+	typeSuback  = 9
 )
 
-func newGuard(c net.Conn, keepAlive time.Duration) *guard {
-	return &guard{Conn: c, r: bufio.NewReaderSize(c, 32<<10), stall: max(2*keepAlive, 10*time.Second)}
+func newGuard(c net.Conn, keepAlive time.Duration, v Version) *guard {
+	s := pipe.NewSteady(c, max(2*keepAlive, 10*time.Second))
+	return &guard{Steady: s, v311: v == V311, r: bufio.NewReaderSize(s, 32<<10)}
 }
 
 // Lock and Unlock make the MQTT 5 library's writes whole: it looks for a sync.Locker.
@@ -57,22 +50,17 @@ func (g *guard) Lock() { g.writing.Lock() }
 // Unlock ends what Lock began.
 func (g *guard) Unlock() { g.writing.Unlock() }
 
-// SetDeadline does nothing: see the type. So do its siblings.
-func (g *guard) SetDeadline(time.Time) error      { return nil }
-func (g *guard) SetReadDeadline(time.Time) error  { return nil }
-func (g *guard) SetWriteDeadline(time.Time) error { return nil }
-
 // Read implements net.Conn. It never crosses a packet's end.
 func (g *guard) Read(p []byte) (int, error) {
 	for g.left == 0 {
 		if err := g.header(); err != nil {
-			return 0, g.failed(err)
+			return 0, g.Failed(err)
 		}
 	}
 	n, err := g.r.Read(p[:min(len(p), g.left)])
 	g.left -= n
 	if err != nil {
-		err = g.failed(err)
+		err = g.Failed(err)
 	}
 	return n, err
 }
@@ -85,19 +73,32 @@ func (g *guard) header() error {
 	}
 	switch {
 	case kind == typePublish && g.begun && length > maxPacket:
-		g.mu.Lock()
-		g.skipped++
-		g.mu.Unlock()
 		_, err := io.CopyN(io.Discard, g.r, int64(header+length))
 		return err
 	case length > maxPacket:
 		return fmt.Errorf("the broker sent a packet of type %d of %d bytes", kind, length)
-	case kind == typeSuback && length > 8<<10:
+	case g.v311 && kind == typeSuback && length != 3:
 		return fmt.Errorf("the broker answered a subscription with %d bytes", length)
+	case g.v311 && !g.begun:
+		if err := g.knownAnswer(header, length); err != nil {
+			return err
+		}
 	}
 	g.begun = true
 	g.left = header + length
 	return nil
+}
+
+// knownAnswer refuses return codes that 3.1.1 does not know: the library takes them for success.
+func (g *guard) knownAnswer(header, length int) error {
+	if length != 2 {
+		return fmt.Errorf("%w: its CONNACK has %d bytes", errNotMQTT, length)
+	}
+	b, err := g.r.Peek(header + length)
+	if err == nil && b[header+1] > 5 {
+		err = fmt.Errorf("the broker refused with the unknown return code %d", b[header+1])
+	}
+	return err
 }
 
 // peek decodes the fixed header without consuming it.
@@ -133,68 +134,4 @@ func (g *guard) some() []byte {
 		return nil
 	}
 	return b
-}
-
-// Write implements net.Conn.
-func (g *guard) Write(p []byte) (n int, err error) {
-	for n < len(p) || len(p) == 0 {
-		part := p[n:min(len(p), n+piece)]
-		if err := g.deadline(); err != nil {
-			return n, err
-		}
-		m, err := g.Conn.Write(part)
-		n += m
-		if err != nil {
-			var timeout net.Error
-			if errors.As(err, &timeout) && timeout.Timeout() {
-				err = fmt.Errorf("the broker took nothing for %v", g.stall)
-			}
-			return n, g.failed(err)
-		}
-		if len(p) == 0 {
-			return 0, nil
-		}
-	}
-	return n, nil
-}
-
-// goodbye is how long a connection that is being closed may still write.
-const goodbye = 250 * time.Millisecond
-
-func (g *guard) deadline() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closing {
-		return nil // set by hurry
-	}
-	return g.Conn.SetWriteDeadline(time.Now().Add(g.stall))
-}
-
-// hurry ends a write that is under way soon, and all that follow.
-func (g *guard) hurry() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.closing {
-		g.closing = true
-		if err := g.Conn.SetWriteDeadline(time.Now().Add(goodbye)); err != nil && g.cause == nil {
-			g.cause = err
-		}
-	}
-}
-
-// failed remembers the first failure; what follows it is only the libraries' talk of a closed connection.
-func (g *guard) failed(err error) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.cause == nil && !errors.Is(err, net.ErrClosed) {
-		g.cause = err
-	}
-	return err
-}
-
-// failure returns the first failure, or nil.
-func (g *guard) failure() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.cause
 }

@@ -48,6 +48,9 @@ type Receiver struct {
 	cancel   context.CancelFunc
 	ended    chan struct{}
 
+	probeTopic string
+	probed     chan struct{}
+
 	mu   sync.Mutex
 	s    session // nil while there is none
 	down error   // why there is none
@@ -83,6 +86,7 @@ func Listen(ctx context.Context, brokerURL, group string, o Options) (*Receiver,
 	e.clientID = "fulmar-GROUND-" + rand.Text()[:10]
 	e.keepAlive, e.version, e.tls = o.KeepAlive, o.Version, o.TLS
 	r := &Receiver{e: e, group: group, retryMax: o.RetryMax, logger: o.Logger, ended: make(chan struct{}),
+		probeTopic: "fulmar/v1/" + e.clientID + "/probe", probed: make(chan struct{}, 1),
 		inbox:  queue.New[link.Inbound](groundInboxCount, groundInboxBytes),
 		outbox: queue.New[outgoing](groundOutboxCount, groundOutboxBytes)}
 	s, err := r.connect(ctx)
@@ -108,7 +112,7 @@ func (r *Receiver) connect(ctx context.Context) (session, error) {
 		return nil, err
 	}
 	if err := r.subscribe(ctx, s); err != nil {
-		s.close()
+		s.Close()
 		return nil, fmt.Errorf("mqtt: subscribe at %s: %w", r.e.shown, err)
 	}
 	return s, nil
@@ -119,13 +123,47 @@ func (r *Receiver) subscribe(ctx context.Context, s session) error {
 		return s.subscribe(ctx, link.UpTopics)
 	}
 	err := s.subscribe(ctx, "$share/"+r.group+"/"+link.UpTopics)
+	if err == nil && s.version() == V311 {
+		err = r.probe(ctx, s)
+	}
 	if errors.Is(err, link.ErrRefused) {
-		return fmt.Errorf("%w; grounds can share devices only over a broker that has shared subscriptions", err)
+		return fmt.Errorf("%w; grounds share devices only over a broker that has shared subscriptions", err)
 	}
 	return err
 }
 
+// probeTime is how long a message to ourselves may take.
+const probeTime = 3 * time.Second
+
+// probe finds out whether a broker knows shared subscriptions: MQTT 3.1.1 has none, so a broker may also agree to "$share"
+// as to any topic, on which nothing would ever arrive.
+func (r *Receiver) probe(ctx context.Context, s session) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	err := s.subscribe(ctx, "$share/"+r.e.clientID+"/"+r.probeTopic)
+	if err == nil {
+		err = s.Publish(r.probeTopic, nil)
+	}
+	if err != nil {
+		return err
+	}
+	select {
+	case <-r.probed:
+		return nil
+	case <-s.Lost():
+		return s.Cause()
+	case <-ctx.Done():
+		return &refusal{text: "over MQTT 3.1.1 it agrees to shared subscriptions, but delivers nothing to them", lasting: true}
+	}
+}
+
 func (r *Receiver) arrived(topic string, payload []byte) {
+	if topic == r.probeTopic {
+		select {
+		case r.probed <- struct{}{}:
+		default:
+		}
+	}
 	if device, ok := link.TopicDevice(topic); ok && len(payload) <= link.MaxMessage {
 		r.inbox.Put(link.Inbound{Device: device, Message: payload}, len(payload))
 	}
@@ -173,9 +211,9 @@ func (r *Receiver) serve(ctx context.Context, s session) error {
 	defer cancel()
 	go func() {
 		select {
-		case <-s.lost():
+		case <-s.Lost():
 		case <-ctx.Done():
-			s.close() // ends a publish that waits
+			s.Close() // ends a publish that waits
 		case <-served.Done():
 		}
 		cancel()
@@ -183,11 +221,11 @@ func (r *Receiver) serve(ctx context.Context, s session) error {
 	for {
 		m, err := r.outbox.Get(served)
 		if err == nil && len(m.payload)+len(m.topic)+overhead <= s.limit() {
-			err = s.publish(m.topic, m.payload)
+			err = s.Publish(m.topic, m.payload)
 		}
 		if err != nil {
-			s.close()
-			return s.cause()
+			s.Close()
+			return s.Cause()
 		}
 	}
 }

@@ -11,22 +11,17 @@ import (
 	"time"
 
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/link/internal/pipe"
 )
 
 // A session is one connection to a broker, in one version of the protocol.
 type session interface {
+	pipe.Transport
 	// subscribe asks for a filter's messages, and returns when the broker has agreed.
 	subscribe(ctx context.Context, filter string) error
-	// publish writes a message and returns when it left this process's hands. One call at a time.
-	publish(topic string, payload []byte) error
 	// limit is how many bytes a packet to the broker may have.
 	limit() int
 	version() Version
-	// lost is closed when the connection is gone; cause then says why.
-	lost() <-chan struct{}
-	cause() error
-	// close cuts the connection and returns when the library's goroutines have ended.
-	close()
 }
 
 // receive is called with each message, in order, from a goroutine of the session's; it must not wait. The payload's
@@ -69,7 +64,7 @@ func attempt(ctx context.Context, e endpoint, v Version, half bool, to receive) 
 	if err != nil {
 		return nil, false, err
 	}
-	g := newGuard(nc, e.keepAlive)
+	g := newGuard(nc, e.keepAlive, v)
 	// Whatever the library does then, it finds its connection closed.
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	if v == V311 {
@@ -78,7 +73,7 @@ func attempt(ctx context.Context, e endpoint, v Version, half bool, to receive) 
 		s, err = openV5(ctx, e, g, to)
 	}
 	if err == nil && !stop() {
-		s.close()
+		s.Close()
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -117,7 +112,7 @@ func explain(ctx context.Context, g *guard, err error) error {
 	if errors.As(err, &refused) {
 		return err
 	}
-	cause := g.failure()
+	cause := g.Cause()
 	switch {
 	case cause != nil && errors.Is(cause, io.EOF):
 		return fmt.Errorf("the connection was closed before the broker answered: %w", cause)
@@ -141,32 +136,6 @@ func (r *refusal) Error() string { return "the broker refused: " + r.text }
 
 // Is reports a lasting refusal as link.ErrRefused.
 func (r *refusal) Is(target error) bool { return r.lasting && target == link.ErrRefused }
-
-// end is how a session tells that it is over.
-type end struct {
-	once sync.Once
-	done chan struct{}
-	err  error // set before done is closed
-}
-
-func newEnd() *end { return &end{done: make(chan struct{})} }
-
-func (e *end) because(err error) {
-	e.once.Do(func() {
-		e.err = err
-		close(e.done)
-	})
-}
-
-func (e *end) lost() <-chan struct{} { return e.done }
-
-func (e *end) cause() error {
-	<-e.done
-	return e.err
-}
-
-// errClosedHere: by this process.
-var errClosedHere = errors.New("closed here")
 
 // memory remembers at which addresses MQTT 5 was of no use.
 type memory struct {

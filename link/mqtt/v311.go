@@ -11,17 +11,19 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/fulmar-io/fulmar/link/internal/pipe"
 )
 
 // sessionV311 is a session of the MQTT 3.1.1 library.
 type sessionV311 struct {
-	*end
+	*pipe.End
 	g      *guard
 	client mqtt.Client
 }
 
 func openV311(ctx context.Context, e endpoint, g *guard, to receive) (session, error) {
-	s := &sessionV311{end: newEnd(), g: g}
+	s := &sessionV311{End: pipe.NewEnd(), g: g}
 	o := mqtt.NewClientOptions()
 	o.AddBroker("tcp://" + e.address)
 	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return g, nil })
@@ -40,10 +42,10 @@ func openV311(ctx context.Context, e endpoint, g *guard, to receive) (session, e
 	o.SetOrderMatters(true)
 	o.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { to(m.Topic(), m.Payload()) })
 	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
-		if cause := g.failure(); cause != nil {
+		if cause := g.Cause(); cause != nil {
 			err = cause
 		}
-		s.because(err)
+		s.Because(err)
 	})
 	s.client = mqtt.NewClient(o)
 	token := s.client.Connect()
@@ -57,10 +59,6 @@ func openV311(ctx context.Context, e endpoint, g *guard, to receive) (session, e
 			return nil, refusedV311(ct.ReturnCode())
 		}
 		return nil, err
-	}
-	if ct, ok := token.(*mqtt.ConnectToken); ok && ct.ReturnCode() != packets.Accepted {
-		s.close()
-		return nil, refusedV311(ct.ReturnCode())
 	}
 	return s, nil
 }
@@ -86,8 +84,8 @@ func (s *sessionV311) subscribe(ctx context.Context, filter string) error {
 	token := s.client.Subscribe(filter, 0, nil)
 	select {
 	case <-token.Done():
-	case <-s.lost():
-		return s.cause()
+	case <-s.Lost():
+		return s.Cause()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -106,21 +104,25 @@ func (s *sessionV311) subscribe(ctx context.Context, filter string) error {
 	return nil
 }
 
-func (s *sessionV311) publish(topic string, payload []byte) error {
+func (s *sessionV311) Publish(topic string, payload []byte) error {
 	token := s.client.Publish(topic, 0, false, payload)
 	select {
 	case <-token.Done():
 		return token.Error()
-	case <-s.lost():
-		return s.cause()
+	case <-s.Lost():
+		return s.Cause()
 	}
 }
+
+// farewell is longer than any: Disconnect returns before that when the library's goroutines have ended, which is what is
+// waited for here.
+const farewell = 5 * time.Second
 
 func (s *sessionV311) limit() int       { return math.MaxInt }
 func (s *sessionV311) version() Version { return V311 }
 
-func (s *sessionV311) close() {
-	s.g.hurry()
-	s.client.Disconnect(uint(goodbye.Milliseconds()))
-	s.because(errClosedHere)
+func (s *sessionV311) Close() {
+	s.g.Hurry()
+	s.client.Disconnect(uint(farewell.Milliseconds()))
+	s.Because(pipe.ErrClosedHere)
 }

@@ -12,11 +12,13 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/eclipse/paho.golang/paho/log"
+
+	"github.com/fulmar-io/fulmar/link/internal/pipe"
 )
 
 // sessionV5 is a session of the MQTT 5 library.
 type sessionV5 struct {
-	*end
+	*pipe.End
 	g      *guard
 	client *paho.Client
 	max    int
@@ -26,7 +28,7 @@ type sessionV5 struct {
 const receiveMaximum = 16
 
 func openV5(ctx context.Context, e endpoint, g *guard, to receive) (session, error) {
-	s := &sessionV5{end: newEnd(), g: g, max: math.MaxInt}
+	s := &sessionV5{End: pipe.NewEnd(), g: g, max: math.MaxInt}
 	s.client = paho.NewClient(paho.ClientConfig{
 		ClientID: e.clientID, Conn: g, PacketTimeout: time.Hour, // ctx is the limit
 		PingHandler: &pinger{start: time.Now()},
@@ -36,12 +38,12 @@ func openV5(ctx context.Context, e endpoint, g *guard, to receive) (session, err
 			return true, nil
 		}},
 		OnClientError: func(err error) {
-			if cause := g.failure(); cause != nil {
+			if cause := g.Cause(); cause != nil {
 				err = cause
 			}
-			s.because(err)
+			s.Because(err)
 		},
-		OnServerDisconnect: func(d *paho.Disconnect) { s.because(disconnected(d)) },
+		OnServerDisconnect: func(d *paho.Disconnect) { s.Because(disconnected(d)) },
 	})
 	ca, err := s.client.Connect(ctx, connectV5(e))
 	if err != nil {
@@ -118,7 +120,7 @@ func (s *sessionV5) subscribe(ctx context.Context, filter string) error {
 	return err
 }
 
-func (s *sessionV5) publish(topic string, payload []byte) error {
+func (s *sessionV5) Publish(topic string, payload []byte) error {
 	_, err := s.client.Publish(context.Background(), &paho.Publish{Topic: topic, Payload: payload})
 	return err
 }
@@ -126,10 +128,10 @@ func (s *sessionV5) publish(topic string, payload []byte) error {
 func (s *sessionV5) limit() int       { return s.max }
 func (s *sessionV5) version() Version { return V5 }
 
-func (s *sessionV5) close() {
-	s.g.hurry()
+func (s *sessionV5) Close() {
+	s.g.Hurry()
 	_ = s.client.Disconnect(&paho.Disconnect{ReasonCode: packets.DisconnectNormalDisconnection}) // a courtesy
-	s.because(errClosedHere)
+	s.Because(pipe.ErrClosedHere)
 }
 
 // noAuth answers what nobody asked for: the library would call a nil handler.
