@@ -53,8 +53,11 @@ func (m *Machine) down(now time.Duration, l int) {
 	}
 	for i := range m.queues {
 		for _, f := range m.queues[i].frames {
-			if (f.state == sending || f.state == sent) && f.link == l {
+			switch {
+			case (f.state == sending || f.state == sent) && f.link == l:
 				m.again(f, now)
+			case f.state == ready && f.link == l:
+				f.due = min(f.due, now) // the cut explains why the link did not take it
 			}
 		}
 	}
