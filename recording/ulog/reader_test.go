@@ -136,7 +136,7 @@ func TestValues(t *testing.T) {
 	rd.Reset(records[0].Packet)
 	got := []any{rd.Float32(), rd.Float32(), rd.Float32(), rd.Int64(), rd.Uint64(), rd.Int64(), rd.Uint64(), rd.Int64(), rd.Uint64(),
 		rd.Int64(), rd.Uint64(), rd.Float64(), rd.Bool(), string(rd.Bytes()), string(rd.Bytes()), rd.Err(true)}
-	if fmt.Sprint(got) != fmt.Sprint([]any{1, 2, math.Inf(1), -3, 250, -1000, 60000, -70000, uint32(4e9), math.MinInt64, uint64(math.MaxUint64), 2.5, true, "ab", "A", nil}) {
+	if fmt.Sprint(got) != fmt.Sprint([]any{1, 2, math.Inf(1), -3, 250, -1000, 60000, -70000, uint32(4e9), int64(math.MinInt64), uint64(math.MaxUint64), 2.5, true, "ab", "A", nil}) {
 		t.Errorf("imu %v", got)
 	}
 	rd.Reset(records[1].Packet)
