@@ -34,7 +34,7 @@ func (t *Thermometer) sample(s *fulmar.Step) error {
 	celsius, err := t.read()
 	if err != nil {
 		s.Degraded("the bus does not answer") // and goes on: the next step tries again
-		return nil                           
+		return nil
 	}
 	s.OK()
 	t.reading.Set(Reading{Temperature: celsius})

@@ -44,7 +44,6 @@ type rig struct {
 	enc    *frame.Encoder
 	w      packet.Writer
 	seq    uint64
-	items  []store.Item
 }
 
 func newRig(t *testing.T) *rig {
