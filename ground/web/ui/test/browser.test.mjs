@@ -151,6 +151,7 @@ test("everything can be done from the keyboard", { skip }, () =>
     const file = await (await fetch(base + href)).text();
     assert.ok(file.includes(accel));
     await g.press("Escape");
+    await g.page.locator("#export-csv").waitFor({ state: "hidden" });
     // Tab reaches the controls in the order in which they are seen.
     await g.page.locator("#machine").focus();
     const seen = [];
