@@ -37,6 +37,9 @@ CREATE TABLE event (device INTEGER NOT NULL, time INTEGER NOT NULL, severity INT
 CREATE INDEX event_by_time ON event (device, time);
 `
 
+// partByFrame finds what is in a frame: for Records of a time or of a layout, and for Forget.
+const partByFrame = "CREATE INDEX IF NOT EXISTS part_by_frame ON part (frame, tmin);"
+
 // openDatabase opens the index file, makes it if it is missing, and sets a damaged one aside: all that is in it follows
 // from the frames.
 func openDatabase(path string) (db *sql.DB, rebuilt error, err error) {
@@ -75,7 +78,11 @@ func migrate(db *sql.DB) error {
 	switch {
 	case version == schemaVersion:
 		var n int64
-		return db.QueryRowContext(ctx, "SELECT next FROM progress").Scan(&n)
+		if err := db.QueryRowContext(ctx, "SELECT next FROM progress").Scan(&n); err != nil {
+			return err
+		}
+		_, err := db.ExecContext(ctx, partByFrame) // which older builds did not make, and do not mind
+		return err
 	case version > schemaVersion:
 		return fmt.Errorf("%w %d, this build knows %d; hint: use the build that wrote it, or rebuild the index with fulmar inspect --reindex",
 			ErrVersion, version, schemaVersion)
@@ -84,7 +91,7 @@ func migrate(db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)); err != nil {
+	if _, err := tx.ExecContext(ctx, schema+partByFrame+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()

@@ -78,7 +78,10 @@ func recoverAll(t testing.TB, b []byte) ([]Message, Recovery, error) {
 
 func compressions(t *testing.T, f func(*testing.T, WriterOptions)) {
 	for _, uncompressed := range []bool{false, true} {
-		t.Run(fmt.Sprint("uncompressed=", uncompressed), func(t *testing.T) { f(t, WriterOptions{Uncompressed: uncompressed}) })
+		t.Run(fmt.Sprint("uncompressed=", uncompressed), func(t *testing.T) {
+			t.Parallel()
+			f(t, WriterOptions{Uncompressed: uncompressed})
+		})
 	}
 }
 

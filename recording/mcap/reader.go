@@ -33,7 +33,7 @@ type Reader struct {
 // NewReader reads the beginning of a file. The error wraps ErrNotMCAP if it is none.
 func NewReader(in io.Reader, o ReaderOptions) (*Reader, error) {
 	o = o.withDefaults()
-	r := &Reader{in: bufio.NewReaderSize(in, 64<<10), o: o, defs: newDefinitions(o)}
+	r := &Reader{in: bufio.NewReaderSize(in, 8<<10), o: o, defs: newDefinitions(o)}
 	b, err := r.read(uint64(len(magic)))
 	if err != nil && !errors.Is(err, ErrCut) {
 		return nil, err

@@ -30,7 +30,7 @@ func (d *shortDisk) Write(b []byte) (int, error) {
 // cut file.
 func TestWriteError(t *testing.T) {
 	write := func(out io.Writer) error {
-		w, err := NewWriter(out, WriterOptions{ChunkSize: 1 << 10})
+		w, err := NewWriter(out, WriterOptions{ChunkSize: 1 << 10, Uncompressed: true})
 		if err != nil {
 			return err
 		}

@@ -179,7 +179,11 @@ type message struct {
 // parse takes a message apart. Fields that this build does not know are passed over.
 func (p *plan) parse(m *message, data []byte) error {
 	m.header, m.boot, m.time = packet.Header{Layout: uint64(p.layout.ID())}, telemetry.Boot{}, 0
-	m.values = append(m.values[:0], make([][]byte, len(p.columns))...)
+	if m.values = m.values[:0]; cap(m.values) < len(p.columns) {
+		m.values = make([][]byte, len(p.columns))
+	}
+	m.values = m.values[:len(p.columns)]
+	clear(m.values)
 	r := wireReader{rest: data}
 	for len(r.rest) > 0 {
 		number, wire, value := r.field()

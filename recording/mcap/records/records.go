@@ -138,6 +138,9 @@ func (w *Writer) boot(s telemetry.Stream) (string, error) {
 	return text, nil
 }
 
+// WriteMetadata adds keys and values about the recording. Names that begin with "fulmar." are this project's.
+func (w *Writer) WriteMetadata(m mcap.Metadata) error { return w.file.WriteMetadata(m) }
+
 // Flush writes what was gathered, so that a crash can not cost it.
 func (w *Writer) Flush() error { return w.file.Flush() }
 
