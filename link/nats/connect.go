@@ -64,6 +64,7 @@ type network struct {
 	mu   sync.Mutex // guards what follows
 	ctx  context.Context
 	last *pipe.Steady
+	fail error // of the last dial; the client only says that there is no server
 }
 
 // Dial implements nats.CustomDialer.
@@ -74,14 +75,13 @@ func (n *network) Dial(protocol, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, protocol, address)
-	if err != nil {
-		return nil, err
-	}
-	s := pipe.NewSteady(c, n.stall)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.last = s
-	return s, nil
+	if n.fail = err; err != nil {
+		return nil, err
+	}
+	n.last = pipe.NewSteady(c, n.stall)
+	return n.last, nil
 }
 
 // hurry ends what the client is writing.
@@ -100,6 +100,13 @@ func (n *network) cut() {
 	if n.last != nil {
 		_ = n.last.Close() // it may be closed
 	}
+}
+
+// unreachable returns the error of the dial, if that failed.
+func (n *network) unreachable() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.fail
 }
 
 // cause returns why the connection failed, if it did.

@@ -60,7 +60,9 @@ func (d Dialer) Dial(ctx context.Context) (link.Conn, error) {
 	}
 	stop()
 	if err != nil {
-		if ctx.Err() != nil {
+		if why := n.unreachable(); why != nil {
+			err = why
+		} else if ctx.Err() != nil {
 			err = fmt.Errorf("nothing answered as a NATS server does: %w", ctx.Err())
 		}
 		return nil, fmt.Errorf("nats: connect to %s: %w", shown, refused(err))
