@@ -174,3 +174,13 @@ func TestProxy(t *testing.T) {
 		t.Error("a network that was cut forwarded")
 	}
 }
+
+func ExampleLossy() {
+	var r record
+	c, err := linktest.Lossy(&r, linktest.Luck{Duplicate: 1}).Dial(context.Background())
+	if err == nil {
+		err = c.Send(context.Background(), []byte("twice"))
+	}
+	fmt.Printf("%q %v\n", r.sent, err)
+	// Output: ["twice" "twice"] <nil>
+}
