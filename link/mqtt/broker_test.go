@@ -177,8 +177,15 @@ func TestSlowMessage(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got.Device == device && len(got.Message) == link.MaxMessage {
-					return
+					break
 				}
+			}
+			// It came through; was the connection kept?
+			if err := r.Send(ctx, device, []byte("got it")); err != nil {
+				t.Fatal(err)
+			}
+			if m, err := c.Recv(ctx); err != nil || string(m) != "got it" {
+				t.Errorf("%q, %v", m, err)
 			}
 		})
 	}
@@ -204,6 +211,23 @@ func TestDeadBroker(t *testing.T) {
 				t.Errorf("%v, want ErrClosed", err)
 			}
 		})
+	}
+}
+
+// TestAutoRemembers: what a broker speaks is found out once, not at every redial.
+func TestAutoRemembers(t *testing.T) {
+	p := linktest.NewProxy(t, strings.TrimPrefix(embedded(t).MQTT(), "mqtt://"))
+	for i, want := range []int{2, 3, 4} {
+		c, err := mqtt.Dialer{URL: "mqtt://" + p.Address(), Device: "rover"}.Dial(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Connections(); got != want {
+			t.Errorf("%d connections after %d dials, want %d", got, i+1, want)
+		}
 	}
 }
 

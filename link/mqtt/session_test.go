@@ -52,9 +52,13 @@ type stream struct {
 }
 
 func (s stream) Read(p []byte) (int, error) { return s.Reader.Read(p) }
+func (s stream) Close() error               { return nil }
 
-func guarded(v Version, text []byte) *guard {
-	return newGuard(stream{Reader: bytes.NewReader(text)}, time.Second, v)
+// guarded returns all that passes of a text.
+func guarded(v Version, text []byte) ([]byte, error) {
+	g := newGuard(stream{Reader: bytes.NewReader(text)}, time.Hour, v)
+	out, err := io.ReadAll(g)
+	return out, errors.Join(err, g.Close())
 }
 
 func packetOf(first byte, n int) []byte {
@@ -93,7 +97,7 @@ func TestGuard(t *testing.T) {
 		{"SUBACK with more codes than filters", V311, join(connack, packetOf(typeSuback<<4, 4)), nil},
 		{"SUBACK", V311, join(connack, packetOf(typeSuback<<4, 3)), join(connack, packetOf(typeSuback<<4, 3))},
 	} {
-		out, err := io.ReadAll(guarded(c.v, c.in))
+		out, err := guarded(c.v, c.in)
 		if c.out == nil && err == nil {
 			t.Errorf("%s: no error", c.name)
 		}
@@ -110,14 +114,14 @@ func FuzzGuard(f *testing.F) {
 		if v311 {
 			v = V311
 		}
-		out, _ := io.ReadAll(guarded(v, b))
+		out, _ := guarded(v, b)
 		if len(out) > len(b) {
 			t.Fatal("more came out than went in")
 		}
 		if len(out) > 0 && out[0] != typeConnack<<4 {
 			t.Fatalf("the first packet begins with %#x", out[0])
 		}
-		again, err := io.ReadAll(guarded(v, out))
+		again, err := guarded(v, out)
 		if !bytes.Equal(again, out) && err == nil {
 			t.Fatal("what passed does not pass again")
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"strings"
@@ -59,7 +60,7 @@ func subject(topic string) string { return strings.ReplaceAll(topic, "/", ".") }
 // network makes the client's connections. The client holds a lock while it writes, which every other call then waits for;
 // cutting the connection below it is what ends that.
 type network struct {
-	stall time.Duration
+	silence time.Duration
 
 	mu   sync.Mutex // guards what follows
 	ctx  context.Context
@@ -80,7 +81,7 @@ func (n *network) Dial(protocol, address string) (net.Conn, error) {
 	if n.fail = err; err != nil {
 		return nil, err
 	}
-	n.last = pipe.NewSteady(c, n.stall)
+	n.last = pipe.NewSteady(c, n.silence)
 	return n.last, nil
 }
 
@@ -121,7 +122,9 @@ func (n *network) cause() error {
 
 // common are the options of both ends.
 func common(n *network, keepAlive time.Duration, config *tls.Config) []nats.Option {
-	list := []nats.Option{nats.SetCustomDialer(n), nats.PingInterval(keepAlive), nats.MaxPingsOutstanding(2),
+	list := []nats.Option{nats.SetCustomDialer(n), nats.PingInterval(keepAlive / 2),
+		nats.MaxPingsOutstanding(math.MaxInt32), // a ping may wait behind a long message; pipe.Steady finds out who is dead
+
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})} // the default prints
 	if config != nil {
 		list = append(list, nats.Secure(config))

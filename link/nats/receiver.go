@@ -66,7 +66,7 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 		return nil, fmt.Errorf("nats: queue group %q: want a name without white space", queueGroup)
 	}
 	run, stop := context.WithCancel(context.Background())
-	r := &Receiver{shown: shown, n: &network{stall: 2 * DefaultKeepAlive, ctx: run}, arrived: make(chan *nats.Msg, arriving),
+	r := &Receiver{shown: shown, n: &network{silence: 2 * DefaultKeepAlive, ctx: run}, arrived: make(chan *nats.Msg, arriving),
 		inbox:   queue.New[link.Inbound](groundInboxCount, groundInboxBytes),
 		outbox:  queue.New[outgoing](groundOutboxCount, groundOutboxBytes),
 		stopped: run, stop: stop, closed: make(chan struct{}), pumped: make(chan struct{}), written: make(chan struct{})}
