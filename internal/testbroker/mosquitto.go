@@ -1,7 +1,3 @@
-// Package testbroker starts the brokers that tests need and that are not Go: Debian's Mosquitto, as a process on a random
-// loopback port, with a configuration of its own.
-//
-// In: the installed program. Out: the URL it listens on. Imported by tests only.
 package testbroker
 
 import (
@@ -78,6 +74,9 @@ func StartMosquitto(t testing.TB, config ...string) *Mosquitto {
 		}
 		lines := append([]string{"listener " + port + " 127.0.0.1", "allow_anonymous true", "persistence false",
 			"log_dest stderr", "log_type all"}, config...)
+		if os.Getuid() == 0 {
+			lines = append(lines, "user root") // else it becomes a user that cannot read the test's files
+		}
 		m.config = filepath.Join(t.TempDir(), fmt.Sprintf("mosquitto-%d.conf", attempt))
 		if err := os.WriteFile(m.config, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 			t.Fatal(err)

@@ -23,6 +23,7 @@ type Proxy struct {
 	delay    time.Duration
 	rate     int // bytes per second and direction; 0 is without limit
 	conns    map[net.Conn]bool
+	accepted int
 	toServer int64
 	toClient int64
 }
@@ -78,6 +79,13 @@ func (p *Proxy) set(f func()) {
 	p.changed = make(chan struct{})
 }
 
+// Connections returns how many connections were taken so far.
+func (p *Proxy) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.accepted
+}
+
 // Forwarded returns the bytes that were handed on, each way, over all connections.
 func (p *Proxy) Forwarded() (toServer, toClient int64) {
 	p.mu.Lock()
@@ -92,6 +100,7 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
+		p.set(func() { p.accepted++ })
 		p.wg.Add(1)
 		go p.serve(c)
 	}
@@ -103,6 +112,9 @@ func (p *Proxy) serve(client net.Conn) {
 	if err != nil {
 		_ = client.Close()
 		return
+	}
+	for _, c := range []net.Conn{client, server} {
+		_ = c.(*net.TCPConn).SetReadBuffer(pieceSize) // else the system takes in megabytes, as if it were through
 	}
 	p.mu.Lock()
 	p.conns[client], p.conns[server] = true, true

@@ -23,8 +23,8 @@ type Dialer struct {
 	URL     string // mqtt://[user[:password]@]host[:port], or mqtts://
 	Device  string // as telemetry.ValidateDevice has it
 	Version Version
-	// KeepAlive is how long a connection may be idle before it is tried; one that does not answer for as long again is
-	// cut. In whole seconds. Default DefaultKeepAlive.
+	// KeepAlive is how long a connection may be idle before it is tried; one that gives no sign of life for twice as long
+	// is cut. In whole seconds. Default DefaultKeepAlive.
 	KeepAlive time.Duration
 	// TLS is for mqtts. Default: the system's certificate authorities, and no certificate of our own.
 	TLS *tls.Config
@@ -49,6 +49,7 @@ func (d Dialer) Dial(ctx context.Context) (link.Conn, error) {
 	if e.keepAlive <= 0 {
 		e.keepAlive = DefaultKeepAlive
 	}
+	e.keepAlive = time.Duration(e.seconds()) * time.Second
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, attemptTime)

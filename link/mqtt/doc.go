@@ -10,8 +10,8 @@
 //
 // A machine's client identifier is "fulmar-" and its device name, and every connection starts clean. A broker cuts the
 // older of two connections with one identifier: a machine that dials again need not wait until the broker has noticed that
-// its former connection is dead, and two machines configured with the same name cut each other off, over and over, which
-// the error "another connection took over" says over MQTT 5.
+// its former connection is dead. Two machines configured with the same name cut each other off, over and over; a broker
+// that gives its reasons, as MQTT 5 allows, lets the machine say so.
 //
 // In: whole messages from the courier and the ground's station. Out: the same at the other end, or not at all. Imported by
 // the binary and by tests.

@@ -18,7 +18,7 @@ import (
 //   - A packet's length is checked before they take memory for it; both allocate what the header claims, up to 256 MiB.
 //     A message that is too long is skipped as if the network had lost it; any other such packet ends the connection.
 //   - The first packet is a CONNACK, and a SUBACK answers one filter: the 3.1.1 client indexes by the broker's count.
-//   - A write that makes no progress for a while ends the connection; a slow one does not. See pipe.Steady.
+//   - A broker that gives no sign of life ends the connection; a slow one does not. See pipe.Steady.
 type guard struct {
 	*pipe.Steady
 	v311  bool
@@ -40,7 +40,7 @@ const (
 )
 
 func newGuard(c net.Conn, keepAlive time.Duration, v Version) *guard {
-	s := pipe.NewSteady(c, max(2*keepAlive, 10*time.Second))
+	s := pipe.NewSteady(c, 2*keepAlive)
 	return &guard{Steady: s, v311: v == V311, r: bufio.NewReaderSize(s, 32<<10)}
 }
 

@@ -85,6 +85,7 @@ func Listen(ctx context.Context, brokerURL, group string, o Options) (*Receiver,
 	// A device's name has no upper-case letters: no machine has this identifier. Some brokers take no dots.
 	e.clientID = "fulmar-GROUND-" + rand.Text()[:10]
 	e.keepAlive, e.version, e.tls = o.KeepAlive, o.Version, o.TLS
+	e.keepAlive = time.Duration(e.seconds()) * time.Second
 	r := &Receiver{e: e, group: group, retryMax: o.RetryMax, logger: o.Logger, ended: make(chan struct{}),
 		probeTopic: "fulmar/v1/" + e.clientID + "/probe", probed: make(chan struct{}, 1),
 		inbox:  queue.New[link.Inbound](groundInboxCount, groundInboxBytes),

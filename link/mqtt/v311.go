@@ -29,7 +29,8 @@ func openV311(ctx context.Context, e endpoint, g *guard, to receive) (session, e
 	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return g, nil })
 	o.SetProtocolVersion(4).SetClientID(e.clientID).SetCleanSession(true)
 	o.SetAutoReconnect(false).SetConnectRetry(false)
-	o.SetKeepAlive(time.Duration(e.seconds()) * time.Second).SetPingTimeout(time.Duration(e.seconds()) * time.Second)
+	// A ping may wait behind a long message on a slow link. Whether the broker is alive, the guard finds out.
+	o.SetKeepAlive(time.Duration(e.seconds()) * time.Second).SetPingTimeout(math.MaxInt64)
 	// Only how long a publication may wait for the library's goroutine, which is there unless the connection is lost; the
 	// guard lets it set no deadline on a write.
 	o.SetWriteTimeout(time.Second)

@@ -145,14 +145,12 @@ func (noAuth) Authenticate(*paho.Auth) *paho.Auth {
 // Authenticated implements paho.Auther.
 func (noAuth) Authenticated() {}
 
-// A pinger finds out whether the broker is there. The library's own takes a ping that waits behind a long message on a
-// slow link for one that was not answered.
+// A pinger asks an idle broker for a sign of life. The library's own also cuts the connection when there is no answer in
+// time, and so takes a ping that waits behind a long message on a slow link for one that was not answered.
 type pinger struct {
 	sent, received atomic.Int64 // when, in ns since start
 	start          time.Time
 }
-
-var errNoPong = errors.New("the broker does not answer")
 
 // Run implements paho.Pinger.
 func (p *pinger) Run(ctx context.Context, conn net.Conn, keepAlive uint16) error {
@@ -162,30 +160,21 @@ func (p *pinger) Run(ctx context.Context, conn net.Conn, keepAlive uint16) error
 	interval := time.Duration(keepAlive) * time.Second
 	tick := time.NewTicker(interval / 4)
 	defer tick.Stop()
-	var asked int64 // when a ping was written that was not answered; 0 if there is none
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		now := p.now()
-		if asked != 0 && p.received.Load() > asked {
-			asked = 0
-		}
-		if asked != 0 && now-asked > int64(interval) {
-			return errNoPong
-		}
-		idle := now - min(p.sent.Load(), p.received.Load())
-		if asked != 0 || idle < int64(interval)*3/4 {
+		if p.now()-min(p.sent.Load(), p.received.Load()) < int64(interval)*3/4 {
 			continue
 		}
 		// This waits for a message that is being written, and ends when the connection is closed.
 		if _, err := packets.NewControlPacket(packets.PINGREQ).WriteTo(conn); err != nil {
 			return err
 		}
-		asked = p.now()
-		p.sent.Store(asked)
+		p.sent.Store(p.now())
+		p.received.Store(p.now()) // one at a time
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"strings"
@@ -59,11 +60,12 @@ func subject(topic string) string { return strings.ReplaceAll(topic, "/", ".") }
 // network makes the client's connections. The client holds a lock while it writes, which every other call then waits for;
 // cutting the connection below it is what ends that.
 type network struct {
-	stall time.Duration
+	silence time.Duration
 
 	mu   sync.Mutex // guards what follows
 	ctx  context.Context
 	last *pipe.Steady
+	fail error // of the last dial; the client only says that there is no server
 }
 
 // Dial implements nats.CustomDialer.
@@ -74,14 +76,13 @@ func (n *network) Dial(protocol, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, protocol, address)
-	if err != nil {
-		return nil, err
-	}
-	s := pipe.NewSteady(c, n.stall)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.last = s
-	return s, nil
+	if n.fail = err; err != nil {
+		return nil, err
+	}
+	n.last = pipe.NewSteady(c, n.silence)
+	return n.last, nil
 }
 
 // hurry ends what the client is writing.
@@ -102,6 +103,13 @@ func (n *network) cut() {
 	}
 }
 
+// unreachable returns the error of the dial, if that failed.
+func (n *network) unreachable() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.fail
+}
+
 // cause returns why the connection failed, if it did.
 func (n *network) cause() error {
 	n.mu.Lock()
@@ -114,7 +122,9 @@ func (n *network) cause() error {
 
 // common are the options of both ends.
 func common(n *network, keepAlive time.Duration, config *tls.Config) []nats.Option {
-	list := []nats.Option{nats.SetCustomDialer(n), nats.PingInterval(keepAlive), nats.MaxPingsOutstanding(2),
+	list := []nats.Option{nats.SetCustomDialer(n), nats.PingInterval(keepAlive / 2),
+		nats.MaxPingsOutstanding(math.MaxInt32), // a ping may wait behind a long message; pipe.Steady finds out who is dead
+
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})} // the default prints
 	if config != nil {
 		list = append(list, nats.Secure(config))

@@ -25,7 +25,8 @@ const (
 type Dialer struct {
 	URL    string // nats://[user:password@]host[:port], or tls://
 	Device string // as telemetry.ValidateDevice has it
-	// KeepAlive is how often the connection is tried; one that does not answer twice is cut. Default DefaultKeepAlive.
+	// KeepAlive is how long a connection may be idle before it is tried; one that gives no sign of life for twice as long
+	// is cut. Default DefaultKeepAlive.
 	KeepAlive time.Duration
 	// TLS is for tls. Default: the system's certificate authorities, and no certificate of our own.
 	TLS *tls.Config
@@ -48,7 +49,7 @@ func (d Dialer) Dial(ctx context.Context) (link.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeLeft(ctx))
 	defer cancel()
-	n := &network{stall: max(2*d.KeepAlive, 10*time.Second), ctx: ctx}
+	n := &network{silence: 2 * d.KeepAlive, ctx: ctx}
 	t := &transport{End: pipe.NewEnd(), n: n, arrived: make(chan *nats.Msg, arriving), pumped: make(chan struct{}),
 		inbox: queue.New[[]byte](machineInboxCount, machineInboxBytes)}
 	// Whatever the client does then, it finds its connection closed.
@@ -60,7 +61,9 @@ func (d Dialer) Dial(ctx context.Context) (link.Conn, error) {
 	}
 	stop()
 	if err != nil {
-		if ctx.Err() != nil {
+		if why := n.unreachable(); why != nil {
+			err = why
+		} else if ctx.Err() != nil {
 			err = fmt.Errorf("nothing answered as a NATS server does: %w", ctx.Err())
 		}
 		return nil, fmt.Errorf("nats: connect to %s: %w", shown, refused(err))

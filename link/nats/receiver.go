@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -44,6 +45,8 @@ type Receiver struct {
 	closed  chan struct{} // the client is
 	pumped  chan struct{}
 	written chan struct{}
+	// up is whether there is a server. The client would tell, but only after what it is writing.
+	up atomic.Bool
 }
 
 type outgoing struct {
@@ -63,7 +66,7 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 		return nil, fmt.Errorf("nats: queue group %q: want a name without white space", queueGroup)
 	}
 	run, stop := context.WithCancel(context.Background())
-	r := &Receiver{shown: shown, n: &network{stall: 2 * DefaultKeepAlive, ctx: run}, arrived: make(chan *nats.Msg, arriving),
+	r := &Receiver{shown: shown, n: &network{silence: 2 * DefaultKeepAlive, ctx: run}, arrived: make(chan *nats.Msg, arriving),
 		inbox:   queue.New[link.Inbound](groundInboxCount, groundInboxBytes),
 		outbox:  queue.New[outgoing](groundOutboxCount, groundOutboxBytes),
 		stopped: run, stop: stop, closed: make(chan struct{}), pumped: make(chan struct{}), written: make(chan struct{})}
@@ -76,6 +79,7 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 		stop()
 		return nil, fmt.Errorf("nats: connect to %s: %w", shown, refused(err))
 	}
+	r.up.CompareAndSwap(false, r.nc.IsConnected())
 	go r.pump()
 	go r.write(run)
 	if err := r.nc.LastError(); !r.nc.IsConnected() && errors.Is(refused(err), link.ErrRefused) {
@@ -93,9 +97,13 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 	return r, nil
 }
 
-func (r *Receiver) connected(*nats.Conn) { slog.Default().Debug("server connected", "link", r.shown) }
+func (r *Receiver) connected(*nats.Conn) {
+	r.up.Store(true)
+	slog.Default().Debug("server connected", "link", r.shown)
+}
 
 func (r *Receiver) disconnected(_ *nats.Conn, err error) {
+	r.up.Store(false)
 	if r.stopped.Err() == nil {
 		slog.Default().Warn("server lost; trying again", "link", r.shown, "error", err)
 	}
@@ -150,7 +158,7 @@ func (r *Receiver) Send(_ context.Context, device string, message []byte) error 
 	}
 	m := outgoing{subject: subject(link.DownTopic(device)), message: append([]byte(nil), message...)}
 	switch {
-	case r.isClosed():
+	case r.isClosed() || !r.up.Load():
 		return fmt.Errorf("nats: send: %w", link.ErrClosed)
 	case !r.outbox.Put(m, len(message)):
 		return errors.New("nats: send: the server does not take messages as fast as they come; this one is dropped")
