@@ -115,7 +115,7 @@ Try first:  fulmar demo
 		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})))
 	}
-	root.AddCommand(demoCommand(), groundCommand(), replayCommand(), inspectCommand())
+	root.AddCommand(demoCommand(), groundCommand(), replayCommand(), exportCommand(), inspectCommand())
 	return root
 }
 

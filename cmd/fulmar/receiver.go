@@ -12,6 +12,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/ground/broker"
+	"github.com/fulmar-io/fulmar/ground/export"
 	"github.com/fulmar-io/fulmar/ground/live"
 	"github.com/fulmar-io/fulmar/ground/station"
 	"github.com/fulmar-io/fulmar/ground/web"
@@ -81,7 +82,7 @@ func (r *receiver) open(ctx context.Context, o receiverOptions) error {
 		return err
 	}
 	index := r.station.Index()
-	if r.web, err = web.New(web.Options{Source: index, Tail: hub, Logger: slog.Default()}); err != nil {
+	if r.web, err = web.New(web.Options{Source: index, Exporter: export.New(index), Tail: hub, Logger: slog.Default()}); err != nil {
 		return err
 	}
 	r.window = observe.New(observe.Options{Ready: r.station.Ready, Profiles: o.profiles})
