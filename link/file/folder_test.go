@@ -180,23 +180,29 @@ func TestNumbersGoOn(t *testing.T) {
 	if err := os.WriteFile(unfinished, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	send(t, first, "2")
+	fetch := func(list ...string) {
+		t.Helper()
+		r, err := file.Listen(dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		for _, want := range list {
+			if m, err := r.Recv(within(t, 10*time.Second)); err != nil || string(m.Message) != want {
+				t.Fatalf("%q, %v, want %q", m.Message, err, want)
+			}
+		}
+	}
+	fetch("1")
 	second := dial(t, dir, o) // the former is not closed
 	if _, err := os.Stat(unfinished); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an unfinished file is left: %v", err)
 	}
-	send(t, second, "2")
-	send(t, first, "3")
-	send(t, second, "4")
-	r, err := file.Listen(dir, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for _, want := range []string{"1", "2", "3", "4"} {
-		if m, err := r.Recv(within(t, 10*time.Second)); err != nil || string(m.Message) != want {
-			t.Fatalf("%q, %v, want %q", m.Message, err, want)
-		}
-	}
+	send(t, second, "3")
+	send(t, first, "4")
+	send(t, second, "5")
+	fetch("2", "3", "4", "5")
 }
 
 // TestStick: a stick that is not there is a link that is down; one that is pulled cuts it; the ground waits for one.

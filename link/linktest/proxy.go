@@ -171,6 +171,7 @@ func (p *Proxy) pump(to, from net.Conn, count *int64) {
 			_ = from.Close()
 		}
 	}
+	p.pass(parcel{}) // the end does not go through a stall either
 	_ = to.Close()
 	_ = from.Close()
 }
