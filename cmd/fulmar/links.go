@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/link/file"
 	"github.com/fulmar-io/fulmar/link/mqtt"
 	"github.com/fulmar-io/fulmar/link/nats"
 )
@@ -17,8 +18,10 @@ func dialer(rawURL, device string) (link.Dialer, error) {
 		return nil, &usageError{err: fmt.Errorf("link %q: %w", rawURL, err)}
 	}
 	switch u.Scheme {
-	case "mqtt":
+	case "mqtt", "mqtts":
 		return mqtt.Dialer{URL: rawURL, Device: device}, nil
+	case "file":
+		return file.Dialer{Dir: u.Path, Device: device}, nil
 	case "nats":
 		return nats.Dialer{URL: rawURL, Device: device}, nil
 	}
@@ -32,8 +35,10 @@ func listen(ctx context.Context, rawURL, queue string) (link.Receiver, error) {
 		return nil, &usageError{err: fmt.Errorf("broker %q: %w", rawURL, err)}
 	}
 	switch u.Scheme {
-	case "mqtt":
+	case "mqtt", "mqtts":
 		return mqtt.Listen(ctx, rawURL, queue, mqtt.Options{})
+	case "file":
+		return file.Listen(u.Path, file.Options{})
 	case "nats":
 		return nats.Listen(rawURL, queue)
 	}
