@@ -28,6 +28,7 @@ import (
 // disk of the frames and the link.
 type rig struct {
 	t       rapid.TB
+	path    string // of the index
 	disk    *simdisk.Disk
 	intake  *ingest.Intake
 	index   *store.Index
@@ -51,19 +52,29 @@ type cleaner interface {
 
 // newRig makes a ground in a folder of its own.
 func newRig(t cleaner, dir string) *rig {
-	r := &rig{t: t, disk: simdisk.New(), streams: map[telemetry.Stream]*machineStream{}, known: map[string]bool{}, clock: 1_000_000}
-	var err error
+	r := &rig{t: t, path: filepath.Join(dir, "index.sqlite"), disk: simdisk.New(), streams: map[telemetry.Stream]*machineStream{},
+		known: map[string]bool{}, clock: 1_000_000}
+	r.open()
+	t.Cleanup(r.close)
+	return r
+}
+
+func (r *rig) open() {
+	var err, rebuilt error
 	r.intake, err = ingest.OpenIntake(r.disk, "frames", ingest.Options{}, store.FramesOptions{SegmentBytes: 1 << 20, MinFree: 1})
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	var rebuilt error
-	r.index, rebuilt, err = store.OpenIndex(context.Background(), filepath.Join(dir, "index.sqlite"), r.intake.Frames())
+	r.index, rebuilt, err = store.OpenIndex(context.Background(), r.path, r.intake.Frames())
 	if err != nil || rebuilt != nil {
-		t.Fatal(err, rebuilt)
+		r.t.Fatal(err, rebuilt)
 	}
-	t.Cleanup(func() { _ = errors.Join(r.index.Close(), r.intake.Close()) })
-	return r
+}
+
+func (r *rig) close() {
+	if err := errors.Join(r.index.Close(), r.intake.Close()); err != nil {
+		r.t.Errorf("close: %v", err)
+	}
 }
 
 // publish numbers a record of a stream and batches it. Its layout goes before it, as a record of its own.
@@ -129,8 +140,11 @@ func (r *rig) finish() {
 	}
 }
 
-// damage flips a bit in the second frame of the log.
+// damage flips a bit in the second frame of the log, which is opened anew, as it may have read the frame ahead while it was
+// sound.
 func (r *rig) damage() {
+	r.close()
+	defer r.open()
 	files, err := r.disk.ReadDir("frames")
 	if err != nil {
 		r.t.Fatal(err)
