@@ -330,7 +330,7 @@ func (s *streamReader) open(r frameRow) error {
 		lost.Cause, s.unread = err, lost
 	case err != nil:
 		lost.Cause, s.unread = err, lost
-		return nil
+		return nil //nolint:nilerr // told as lost
 	}
 	s.next, s.stop = iter.Pull(s.dec.Records())
 	return nil
