@@ -66,6 +66,10 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 		return nil, fmt.Errorf("nats: queue group %q: want a name without white space", queueGroup)
 	}
 	run, stop := context.WithCancel(context.Background())
+	if err := tryOnce(run, serverURL, options); errors.Is(err, link.ErrRefused) {
+		stop()
+		return nil, fmt.Errorf("nats: connect to %s: %w", shown, err)
+	}
 	r := &Receiver{shown: shown, n: &network{silence: 2 * DefaultKeepAlive, ctx: run}, arrived: make(chan *nats.Msg, arriving),
 		inbox:   queue.New[link.Inbound](groundInboxCount, groundInboxBytes),
 		outbox:  queue.New[outgoing](groundOutboxCount, groundOutboxBytes),
@@ -82,9 +86,6 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 	r.up.CompareAndSwap(false, r.nc.IsConnected())
 	go r.pump()
 	go r.write(run)
-	if err := r.nc.LastError(); !r.nc.IsConnected() && errors.Is(refused(err), link.ErrRefused) {
-		return nil, errors.Join(fmt.Errorf("nats: connect to %s: %w", shown, refused(err)), r.Close())
-	}
 	up := subject(strings.ReplaceAll(link.UpTopics, "+", "*"))
 	if queueGroup != "" {
 		_, err = r.nc.ChanQueueSubscribe(up, queueGroup, r.arrived)
@@ -95,6 +96,17 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 		return nil, errors.Join(fmt.Errorf("nats: subscribe at %s: %w", shown, err), r.Close())
 	}
 	return r, nil
+}
+
+// tryOnce connects without trying again: a client that does forgets why it was refused.
+func tryOnce(ctx context.Context, serverURL string, options []nats.Option) error {
+	n := &network{silence: 2 * DefaultKeepAlive, ctx: ctx}
+	nc, err := nats.Connect(serverURL, append(append(common(n, DefaultKeepAlive, nil), nats.NoReconnect()), options...)...)
+	if err != nil {
+		return refused(err)
+	}
+	nc.Close()
+	return nil
 }
 
 func (r *Receiver) connected(*nats.Conn) {
