@@ -65,10 +65,17 @@ func (d *decoder) value(key string, t *tree, v reflect.Value, f field) {
 	if v.Kind() != reflect.Slice && v.Kind() != reflect.Map {
 		d.bounds(key, t, v, f)
 	}
-	if len(d.problems) == before {
-		d.validate(key, t, v)
+	if len(d.problems) > before {
+		return
 	}
+	if c, ok := v.Addr().Interface().(completer); ok {
+		c.Complete()
+	}
+	d.validate(key, t, v)
 }
+
+// completer is a value that fills what follows from others of its settings.
+type completer interface{ Complete() }
 
 // from names where a value comes from.
 func (d *decoder) from(t *tree) string {
@@ -164,9 +171,9 @@ func (d *decoder) touched(key string) bool {
 
 // meant says which key an unknown one was probably meant to be: one like it here, or the same elsewhere.
 func (d *decoder) meant(key string, fields []field) string {
-	var here []string
-	for _, f := range fields {
-		here = append(here, f.key)
+	here := make([]string, len(fields))
+	for i, f := range fields {
+		here[i] = f.key
 	}
 	if near := nearest(key, here); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
@@ -205,10 +212,10 @@ func join(path, key string) string {
 
 func (d *decoder) list(key string, t *tree, v reflect.Value) {
 	items := t.items
-	if t.form == text && t.origin != "" { // a variable or flag holds a list as a,b,c
+	if t.form == text && t.origin != "" { // a variable holds a list as a,b,c
 		for _, s := range strings.Split(t.text, ",") {
 			if s = strings.TrimSpace(s); s != "" {
-				items = append(items, &tree{form: text, text: s, plain: true, origin: t.origin})
+				items = append(items, Override{Value: s, From: t.origin}.tree())
 			}
 		}
 	} else if t.form != list {

@@ -14,7 +14,8 @@
 // FULMAR_COURIER__BATCH__MAX_AGE sets courier.batch.max_age. Fields are bools, integers, floats, strings,
 // time.Duration, Size, anything that is an encoding.TextUnmarshaler, structs, pointers to and slices of those, and maps from
 // strings to those. A struct that is a TextUnmarshaler too may be written as text or as a mapping. Where a type has a method
-// Validate() error, it is asked once its value is there; a FieldError in what it returns says which field is meant.
+// Complete(), it is called once its value is there, to fill what follows from other settings; then Validate() error, if it has
+// that: a FieldError in what it returns says which field is meant.
 //
 // Load reads nothing but the file it is given and the environment that it is handed. Any room may import this one, which
 // imports none.

@@ -22,8 +22,21 @@ type Options struct {
 // An Override is a setting from the command line.
 type Override struct {
 	Key   string // dotted path
-	Value string // lists as a,b,c
-	From  string // what to name it in an error, as "--http"
+	Value string
+	// Values are a list's; nil for what is none.
+	Values []string
+	From   string // what to name it in an error, as "--http"
+}
+
+func (o Override) tree() *tree {
+	t := &tree{form: text, text: o.Value, plain: true, origin: o.From}
+	if o.Values != nil {
+		t.form = list
+		for _, v := range o.Values {
+			t.items = append(t.items, Override{Value: v, From: o.From}.tree())
+		}
+	}
+	return t
 }
 
 // Loaded is where the settings came from.
@@ -54,7 +67,7 @@ func Load(path string, into any, o Options) (*Loaded, error) {
 	}
 	d.environment(root, o)
 	for _, over := range o.Overrides {
-		root.set(strings.Split(over.Key, "."), &tree{form: text, text: over.Value, plain: true, origin: over.From})
+		root.set(strings.Split(over.Key, "."), over.tree())
 	}
 	d.value("", root, v, field{})
 	if len(d.problems) > 0 {
@@ -84,10 +97,7 @@ func (d *decoder) environment(root *tree, o Options) {
 	if prefix == "" {
 		prefix = "FULMAR"
 	}
-	var top []string
-	for _, f := range fieldsOf(d.root) {
-		top = append(top, f.key)
-	}
+	top := keysOf(d.root)
 	environ := slices.Clone(o.Environ)
 	slices.Sort(environ)
 	for _, e := range environ {
@@ -106,8 +116,19 @@ func (d *decoder) environment(root *tree, o Options) {
 			}
 			continue
 		}
-		root.set(path, &tree{form: text, text: value, plain: true, origin: name})
+		root.set(path, Override{Value: value, From: name}.tree())
 	}
+}
+
+// Keys returns the top-level keys of the settings that v, a pointer to a struct, holds.
+func Keys(v any) []string { return keysOf(reflect.TypeOf(v).Elem()) }
+
+func keysOf(t reflect.Type) []string {
+	var keys []string
+	for _, f := range fieldsOf(t) {
+		keys = append(keys, f.key)
+	}
+	return keys
 }
 
 // Kind returns the value of a file's top-level key "kind", empty if it has none: by it whoever handles several kinds of

@@ -8,13 +8,14 @@ import (
 
 // A Problem is one thing that is wrong with the settings.
 type Problem struct {
-	File         string `json:"file,omitempty"` // empty if it is not in a file
-	Line, Column int    // from 1, the column in characters; 0 if it is at no place
-	Key          string `json:",omitempty"` // dotted path, as courier.batch.max_age
-	Origin       string `json:",omitempty"` // the variable or flag that set it; empty for the file
-	Message      string
-	Hint         string `json:",omitempty"` // what was probably meant, or what to write
-	Snippet      string `json:"-"`          // the line and the one before, with the place marked; may be empty
+	File    string `json:"file,omitempty"`   // empty if it is not in a file
+	Line    int    `json:"line,omitempty"`   // from 1; 0 if it is at no place
+	Column  int    `json:"column,omitempty"` // from 1, in characters
+	Key     string `json:"key,omitempty"`    // dotted path, as courier.batch.max_age
+	Origin  string `json:"origin,omitempty"` // the variable or flag that set it; empty for the file
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"` // what was probably meant, or what to write
+	Snippet string `json:"-"`              // the line and the one before, with the place marked; may be empty
 }
 
 // Error is the problem with its place and the lines around it, the hint in the first line.

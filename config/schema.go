@@ -28,7 +28,7 @@ func schemaOf(v reflect.Value, f field) schema {
 	s := schema{}
 	switch {
 	case t.Kind() == reflect.Pointer:
-		return schemaOf(reflect.New(t.Elem()).Elem(), f)
+		return schemaOf(fresh(t.Elem()), f)
 	case t == durationType:
 		s = schema{"type": "string", "pattern": durationPattern}
 	case t == sizeType:
@@ -40,9 +40,9 @@ func schemaOf(v reflect.Value, f field) schema {
 	case t.Kind() == reflect.Struct:
 		s = structSchema(v)
 	case t.Kind() == reflect.Slice:
-		s = schema{"type": []string{"array", "null"}, "items": schemaOf(reflect.New(t.Elem()).Elem(), field{})}
+		s = schema{"type": []string{"array", "null"}, "items": schemaOf(fresh(t.Elem()), field{})}
 	case t.Kind() == reflect.Map:
-		s = schema{"type": []string{"object", "null"}, "additionalProperties": schemaOf(reflect.New(t.Elem()).Elem(), field{})}
+		s = schema{"type": []string{"object", "null"}, "additionalProperties": schemaOf(fresh(t.Elem()), field{})}
 	case t.Kind() == reflect.Bool:
 		s = schema{"type": "boolean"}
 	case t.Kind() == reflect.String:
@@ -53,6 +53,15 @@ func schemaOf(v reflect.Value, f field) schema {
 		s = schema{"type": "integer"}
 	}
 	return s.annotated(v, f)
+}
+
+// fresh is a value of a type with what follows by itself filled in.
+func fresh(t reflect.Type) reflect.Value {
+	v := reflect.New(t)
+	if c, ok := v.Interface().(completer); ok {
+		c.Complete()
+	}
+	return v.Elem()
 }
 
 // annotated adds what the tags say, and the default.
@@ -129,7 +138,7 @@ func Describe(v any) []Setting { return describe(nil, "", reflect.ValueOf(v).Ele
 func describe(list []Setting, key string, v reflect.Value, f field) []Setting {
 	t := v.Type()
 	if t.Kind() == reflect.Pointer {
-		v, t = reflect.New(t.Elem()).Elem(), t.Elem()
+		v, t = fresh(t.Elem()), t.Elem()
 	}
 	s := Setting{Key: key, Type: nature(t), Doc: f.doc}
 	switch {
@@ -149,7 +158,7 @@ func describe(list []Setting, key string, v reflect.Value, f field) []Setting {
 		return list
 	case t.Kind() == reflect.Slice:
 		list = append(list, s)
-		if e := reflect.New(t.Elem()).Elem(); e.Kind() == reflect.Struct {
+		if e := fresh(t.Elem()); e.Kind() == reflect.Struct {
 			list = describe(list, key+"[]", e, field{})
 		}
 		return list

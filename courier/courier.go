@@ -32,7 +32,8 @@ type Options struct {
 
 var defaultAges = [packet.Classes]time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}
 
-func (o Options) withDefaults() Options {
+// WithDefaults fills what was left 0, those of the parts included.
+func (o Options) WithDefaults() Options {
 	if o.Dir == "" {
 		o.Dir = "spool"
 	}
@@ -45,6 +46,7 @@ func (o Options) withDefaults() Options {
 	if o.DeadBytes <= 0 {
 		o.DeadBytes = 64 << 20
 	}
+	o.Spool, o.Delivery = o.Spool.WithDefaults(), o.Delivery.WithDefaults()
 	return o
 }
 
@@ -115,7 +117,7 @@ type Counters struct {
 
 // Open opens the courier's folder on the disk.
 func Open(o Options, rng *rand.Rand) (*Courier, error) {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	if err := telemetry.ValidateDevice(o.Device); err != nil {
 		return nil, fmt.Errorf("courier: open: %w", err)
 	}

@@ -46,7 +46,11 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults fills what was left 0.
+func (o Options) WithDefaults() Options {
+	if o.RingBytes <= 0 {
+		o.RingBytes = 1 << 20
+	}
 	if o.HealthPeriod <= 0 {
 		o.HealthPeriod = time.Second
 	}
@@ -100,7 +104,7 @@ type task struct {
 
 // New checks the components and joins their ports. It has no side effects.
 func New(o Options) (*Node, error) {
-	n := &Node{o: o.withDefaults(), failed: make(chan error, 1)}
+	n := &Node{o: o.WithDefaults(), failed: make(chan error, 1)}
 	if err := telemetry.ValidateDevice(o.Device); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}

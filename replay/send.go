@@ -26,6 +26,8 @@ type Options struct {
 	Device string
 	Disk   env.Disk // holds the spool
 	Links  []link.Dialer
+	// Courier shapes batches, spool and delivery; Device and Disk are filled in.
+	Courier courier.Options
 	// Speed is how fast: 1 is real time, 2 twice that, 0 as fast as it goes.
 	Speed float64
 	// Linger is how long to wait, after the last message, for the ground to have everything.
@@ -55,8 +57,8 @@ type sender struct {
 // too, Result.Account.Waiting tells.
 func Send(ctx context.Context, o Options, recording *ulog.Reader) (Result, error) {
 	clock := env.SystemClock{}
-	c, err := courier.Open(courier.Options{Device: o.Device, Disk: o.Disk, Delivery: delivery.Options{Links: len(o.Links)}},
-		rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	o.Courier.Device, o.Courier.Disk, o.Courier.Delivery.Links = o.Device, o.Disk, len(o.Links)
+	c, err := courier.Open(o.Courier, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 	if err != nil {
 		return Result{}, err
 	}

@@ -15,17 +15,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fulmar-io/fulmar/courier"
-	"github.com/fulmar-io/fulmar/courier/batch"
+	"github.com/fulmar-io/fulmar/config"
 	"github.com/fulmar-io/fulmar/env"
-	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/ground/station"
+	"github.com/fulmar-io/fulmar/link/carrier"
 	"github.com/fulmar-io/fulmar/machines/rover"
 	"github.com/fulmar-io/fulmar/node"
-	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
 type demoOptions struct {
-	receiverOptions
+	files    []string // of settings
+	data     string
 	duration time.Duration
 	json     bool
 	seed     uint64
@@ -34,8 +34,13 @@ type demoOptions struct {
 // demoLinger is how long the demo waits at its end for the ground to have everything.
 const demoLinger = 30 * time.Second
 
-// demoBatch is for who watches: younger batches than a machine's defaults, which save bytes.
-var demoBatch = [packet.Classes]batch.Limits{{Age: 50 * time.Millisecond}, {Age: 250 * time.Millisecond}, {Age: time.Second}}
+// demoDefaults are a machine's for who watches: younger batches than others have, which save bytes.
+func demoDefaults() node.Settings {
+	s := node.DefaultSettings()
+	s.Device, s.Linger = "rover", demoLinger
+	s.Courier.Batch.UrgentMaxAge, s.Courier.Batch.MaxAge, s.Courier.Batch.BulkMaxAge = 50*time.Millisecond, 250*time.Millisecond, time.Second
+	return s
+}
 
 func demoCommand() *cobra.Command {
 	o := demoOptions{}
@@ -43,27 +48,33 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "A simulated rover, its courier, a broker, the ground and its page, in one process",
 		Long: `Run a simulated rover that drives a course, deliver what it tells over MQTT to a ground in the same process, and
-show it live on a page. Ctrl-C stops everything in order and prints a summary.`,
+show it live on a page. Ctrl-C stops everything in order and prints a summary.
+
+Settings of the machine and of the ground may come from files, each of its kind (--config), and from the environment, as
+FULMAR_COURIER__BATCH__MAX_AGE=500ms.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return demo(c, o) },
 	}
-	receiverFlags(c, &o.receiverOptions)
+	receiverFlags(c)
+	c.Flags().StringArrayVar(&o.files, "config", nil, "file of settings, of kind machine or ground; may be repeated")
 	c.Flags().DurationVar(&o.duration, "for", 0, "stop after this long and everything is delivered; 0 for Ctrl-C")
 	c.Flags().BoolVar(&o.json, "json", false, "print the summary as one JSON object on stdout")
-	c.Flags().StringVar(&o.dir, "data", "", "keep the data in this folder; empty for a temporary one that is removed")
+	c.Flags().StringVar(&o.data, "data", "", "keep the data in this folder; empty for a temporary one that is removed")
 	c.Flags().Uint64Var(&o.seed, "seed", 1, "of the rover's noise and course")
 	return c
 }
 
 func demo(c *cobra.Command, o demoOptions) (err error) {
-	if o.dir == "" {
-		if o.dir, err = os.MkdirTemp("", "fulmar-demo-"); err != nil {
+	if o.data == "" {
+		if o.data, err = os.MkdirTemp("", "fulmar-demo-"); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
+		defer func() { err = errors.Join(err, os.RemoveAll(o.data)) }()
 	}
-	ground := o.receiverOptions
-	ground.dir = filepath.Join(o.dir, "ground")
+	machine, ground, err := o.settings(c)
+	if err != nil {
+		return err
+	}
 	r, err := openReceiver(c.Context(), ground)
 	if err != nil {
 		return err
@@ -74,7 +85,7 @@ func demo(c *cobra.Command, o demoOptions) (err error) {
 	go func() { groundEnded <- r.run(groundCtx) }()
 	fmt.Fprintf(c.ErrOrStderr(), "The rover drives. Its page: %s\n", r.url)
 
-	n, err := demoNode(o, r.broker.MQTT())
+	n, err := demoNode(machine, o.seed, r.broker.MQTT())
 	started := time.Now()
 	if err == nil {
 		err = r.window.Register(n)
@@ -106,21 +117,48 @@ func demo(c *cobra.Command, o demoOptions) (err error) {
 	return nil
 }
 
-func demoNode(o demoOptions, mqtt string) (*node.Node, error) {
-	const device = "rover"
-	disk, err := env.NewOSDisk(filepath.Join(o.dir, device))
+// settings reads the machine's and the ground's. Their data go below the demo's folder, whatever a file says.
+func (o demoOptions) settings(c *cobra.Command) (machine node.Settings, ground station.Settings, err error) {
+	files := make(map[string]string)
+	for _, f := range o.files {
+		kind, err := kindOf(f)
+		if err != nil {
+			return machine, ground, err
+		}
+		if files[kind] != "" {
+			return machine, ground, &usageError{err: fmt.Errorf("%s and %s are both of kind %s", files[kind], f, kind)}
+		}
+		files[kind] = f
+	}
+	below := func(name string) config.Override {
+		return config.Override{Key: "data", Value: filepath.Join(o.data, name), From: "--data"}
+	}
+	machine, ground = demoDefaults(), station.DefaultSettings()
+	if _, err = load("machine", files["machine"], &machine, below("rover")); err != nil {
+		return machine, ground, err
+	}
+	if _, err = load("ground", files["ground"], &ground, append(groundFlags.overrides(c), below("ground"))...); err != nil {
+		return machine, ground, err
+	}
+	if len(machine.Links) > 0 || len(ground.Brokers) > 0 {
+		err = &usageError{err: errors.New("demo: links or brokers are set; its rover delivers to a broker of its own"),
+			hint: "leave them out, or use fulmar ground and fulmar replay"}
+	}
+	return machine, ground, err
+}
+
+func demoNode(s node.Settings, seed uint64, mqtt string) (*node.Node, error) {
+	s.Links = []carrier.Settings{{URL: carrier.URL(mqtt)}}
+	o, err := s.Options()
 	if err != nil {
 		return nil, err
 	}
-	d, err := dialer(mqtt, device)
-	if err != nil {
+	if o.Disk, err = env.NewOSDisk(s.Data); err != nil {
 		return nil, err
 	}
-	return node.New(node.Options{
-		Device: device, Components: rover.Components(o.seed), Disk: disk, Links: []link.Dialer{d}, Linger: demoLinger,
-		Courier: courier.Options{Batch: demoBatch},
-		Random:  crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: slog.Default(),
-	})
+	o.Components, o.Random, o.Logger = rover.Components(seed), crand.Reader, slog.Default()
+	o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	return node.New(o)
 }
 
 // summary is what the demo prints at its end. Records and readings are counts.

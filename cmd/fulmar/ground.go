@@ -4,18 +4,26 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fulmar-io/fulmar/ground/station"
 )
 
 func groundCommand() *cobra.Command {
-	o := receiverOptions{}
 	c := &cobra.Command{
-		Use:   "ground",
+		Use:   "ground [GROUND.yaml]",
 		Short: "Run the receiver: broker, store, API and page",
 		Long: `Run the receiver. It embeds a broker for MQTT and NATS, or with --broker connects to one that is there, and keeps
-what arrives in the data folder. Ctrl-C stops it; what was acknowledged is on disk.`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := openReceiver(c.Context(), o)
+what arrives in the data folder. Ctrl-C stops it; what was acknowledged is on disk.
+
+Settings come from the file (YAML, TOML or JSON), over it from the environment, as FULMAR_STORE__MAX_BYTES=10GiB, and
+over both from the flags.`,
+		Args: atMostOneArg("a file of settings"),
+		RunE: func(c *cobra.Command, args []string) error {
+			s := station.DefaultSettings()
+			if _, err := load("ground", first(args), &s, groundFlags.overrides(c)...); err != nil {
+				return err
+			}
+			r, err := openReceiver(c.Context(), s)
 			if err != nil {
 				return err
 			}
@@ -29,16 +37,19 @@ what arrives in the data folder. Ctrl-C stops it; what was acknowledged is on di
 			return r.run(c.Context())
 		},
 	}
-	receiverFlags(c, &o)
-	c.Flags().StringVar(&o.dir, "data", "fulmar-ground", "folder for frames and index")
-	c.Flags().StringArrayVar(&o.brokers, "broker", nil, "URL of a broker that is there, mqtt://host:port or nats://host:port, instead of the embedded one; may be repeated")
-	c.Flags().StringVar(&o.queue, "queue", "", "share the devices with other grounds of this queue group; only with --broker")
+	d := receiverFlags(c)
+	c.Flags().String("data", d.Data, "folder for frames and index")
+	c.Flags().StringArray("broker", nil, "URL of a broker that is there, mqtt://host:port or nats://host:port, instead of the embedded one; may be repeated")
+	c.Flags().String("queue", d.Queue, "share the devices with other grounds of this queue group; only with --broker")
 	return c
 }
 
-func receiverFlags(c *cobra.Command, o *receiverOptions) {
-	c.Flags().StringVar(&o.http, "http", "127.0.0.1:8080", "address of the page and the API")
-	c.Flags().StringVar(&o.mqtt, "mqtt", "127.0.0.1:1883", "address on which machines are taken over MQTT")
-	c.Flags().StringVar(&o.nats, "nats", "", "address on which machines are taken over NATS; empty for none")
-	c.Flags().BoolVar(&o.profiles, "profiles", false, "serve /debug/pprof beside /metrics")
+// receiverFlags are the flags of whatever runs a ground. What they say is read by groundFlags.
+func receiverFlags(c *cobra.Command) station.Settings {
+	d := station.DefaultSettings()
+	c.Flags().String("http", d.HTTP, "address of the page and the API")
+	c.Flags().String("mqtt", d.MQTT, "address on which machines are taken over MQTT")
+	c.Flags().String("nats", d.NATS, "address on which machines are taken over NATS; empty for none")
+	c.Flags().Bool("profiles", d.Profiles, "serve /debug/pprof beside /metrics")
+	return d
 }

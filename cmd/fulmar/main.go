@@ -115,7 +115,7 @@ Try first:  fulmar demo
 		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})))
 	}
-	root.AddCommand(demoCommand(), groundCommand(), replayCommand(), exportCommand(), inspectCommand())
+	root.AddCommand(demoCommand(), groundCommand(), replayCommand(), exportCommand(), inspectCommand(), checkCommand())
 	return root
 }
 
@@ -125,6 +125,25 @@ func noArgs(c *cobra.Command, args []string) error {
 		return nil
 	}
 	return &usageError{err: fmt.Errorf("%s takes no argument, got %q", c.CommandPath(), args[0]), hint: "see " + c.CommandPath() + " --help"}
+}
+
+// atMostOneArg wants one argument, which usage calls what, or none.
+func atMostOneArg(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return nil
+		}
+		return &usageError{err: fmt.Errorf("%s wants at most one argument, %s; got %d", c.CommandPath(), what, len(args)),
+			hint: "see " + c.CommandPath() + " --help"}
+	}
+}
+
+// first returns the first argument, or "".
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
 }
 
 // oneArg wants exactly one argument, which usage calls what.

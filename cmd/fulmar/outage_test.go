@@ -22,10 +22,10 @@ import (
 	"time"
 
 	"github.com/fulmar-io/fulmar"
-	"github.com/fulmar-io/fulmar/courier"
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/ground/store"
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/link/carrier"
 	"github.com/fulmar-io/fulmar/machines/rover"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/telemetry"
@@ -98,12 +98,12 @@ func machineChild(kind, device, dir, broker, life string) error {
 	if err != nil {
 		return err
 	}
-	d, err := dialer(broker, device)
+	d, err := carrier.Settings{URL: carrier.URL(broker)}.Dialer(device)
 	if err != nil {
 		return err
 	}
 	m, err := node.New(node.Options{Device: device, Components: parts, Disk: disk, Links: []link.Dialer{d}, Linger: 30 * time.Second,
-		Courier: courier.Options{Batch: demoBatch}, Random: crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), 1)),
+		Courier: demoDefaults().Courier.Options(), Random: crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), 1)),
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err

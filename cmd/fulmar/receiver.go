@@ -33,47 +33,36 @@ type receiver struct {
 	unlock   func() error // of the data folder
 }
 
-type receiverOptions struct {
-	dir  string
-	http string
-	mqtt string
-	nats string
-	// brokers are URLs of brokers that are there; with any, none is embedded.
-	brokers  []string
-	queue    string
-	profiles bool // serve them
-}
-
 // openReceiver starts everything but the station's loop.
-func openReceiver(ctx context.Context, o receiverOptions) (*receiver, error) {
+func openReceiver(ctx context.Context, s station.Settings) (*receiver, error) {
 	r := &receiver{served: make(chan error, 1)}
-	if err := r.open(ctx, o); err != nil {
+	if err := r.open(ctx, s); err != nil {
 		return nil, errors.Join(err, r.abandon())
 	}
 	return r, nil
 }
 
-func (r *receiver) open(ctx context.Context, o receiverOptions) error {
+func (r *receiver) open(ctx context.Context, s station.Settings) error {
 	// The ports first: a port that is taken should be told before anything is made on disk.
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.http)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.HTTP)
 	if err != nil {
-		return &broker.PortError{What: "HTTP", Address: o.http, Err: err}
+		return &broker.PortError{What: "HTTP", Address: s.HTTP, Err: err}
 	}
 	r.listener = listener
 	r.url = "http://" + listener.Addr().String()
-	if r.unlock, err = lock(o.dir); err != nil {
+	if r.unlock, err = lock(s.Data); err != nil {
 		return err
 	}
-	disk, err := env.NewOSDisk(o.dir)
+	disk, err := env.NewOSDisk(s.Data)
 	if err != nil {
 		return err
 	}
-	receivers, err := r.receivers(ctx, o)
+	receivers, err := r.receivers(ctx, s)
 	if err != nil {
 		return err
 	}
 	hub := live.New(live.Options{})
-	r.station, err = station.Open(ctx, station.Options{Disk: disk, IndexPath: filepath.Join(o.dir, "index.sqlite"),
+	r.station, err = station.Open(ctx, station.Options{Disk: disk, IndexPath: filepath.Join(s.Data, "index.sqlite"), Frames: s.Store.Frames(),
 		Receivers: receivers, Publish: hub.Publish, Logger: slog.Default()})
 	if err != nil {
 		for _, rc := range receivers {
@@ -85,7 +74,7 @@ func (r *receiver) open(ctx context.Context, o receiverOptions) error {
 	if r.web, err = web.New(web.Options{Source: index, Exporter: export.New(index), Tail: hub, Logger: slog.Default()}); err != nil {
 		return err
 	}
-	r.window = observe.New(observe.Options{Ready: r.station.Ready, Profiles: o.profiles})
+	r.window = observe.New(observe.Options{Ready: r.station.Ready, Profiles: s.Profiles})
 	if err := r.window.Register(r.station); err != nil {
 		return err
 	}
@@ -100,10 +89,10 @@ func (r *receiver) open(ctx context.Context, o receiverOptions) error {
 	return nil
 }
 
-func (r *receiver) receivers(ctx context.Context, o receiverOptions) ([]link.Receiver, error) {
-	if len(o.brokers) == 0 {
+func (r *receiver) receivers(ctx context.Context, s station.Settings) ([]link.Receiver, error) {
+	if len(s.Brokers) == 0 {
 		var err error
-		r.broker, err = broker.Start(broker.Options{MQTT: o.mqtt, NATS: o.nats, Dir: filepath.Join(o.dir, "broker"), Log: slog.Default()})
+		r.broker, err = broker.Start(broker.Options{MQTT: s.MQTT, NATS: s.NATS, Dir: filepath.Join(s.Data, "broker"), Log: slog.Default()})
 		if err != nil {
 			return nil, err
 		}
@@ -111,13 +100,13 @@ func (r *receiver) receivers(ctx context.Context, o receiverOptions) ([]link.Rec
 		return []link.Receiver{rc}, err
 	}
 	var list []link.Receiver
-	for _, u := range o.brokers {
-		rc, err := listen(ctx, u, o.queue)
+	for _, b := range s.Brokers {
+		rc, err := b.Listen(ctx, s.Queue)
 		if err != nil {
 			for _, open := range list {
 				err = errors.Join(err, open.Close())
 			}
-			return nil, fmt.Errorf("listen at %s: %w", u, err)
+			return nil, fmt.Errorf("listen: %w", err)
 		}
 		list = append(list, rc)
 	}

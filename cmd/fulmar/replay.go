@@ -14,20 +14,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fulmar-io/fulmar/env"
-	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/recording/ulog"
 	"github.com/fulmar-io/fulmar/replay"
 	"github.com/fulmar-io/fulmar/telemetry"
 )
 
 type replayOptions struct {
-	to     []string
-	device string
-	data   string
-	speed  float64
-	linger time.Duration
-	json   bool
+	file  string // of settings
+	speed float64
+	json  bool
 }
+
+var replayFlags = flagKeys{"to": "links", "device": "device", "data": "data", "linger": "linger"}
 
 func replayCommand() *cobra.Command {
 	o := replayOptions{}
@@ -40,14 +39,18 @@ the exit status is then 1.`,
 		Args: oneArg("a recording"),
 		RunE: func(c *cobra.Command, args []string) error { return replayFile(c, args[0], o) },
 	}
-	c.Flags().StringArrayVar(&o.to, "to", nil, "URL of the link, mqtt://host:port, nats://host:port or file:///folder; may be repeated, most preferred first")
-	c.Flags().StringVar(&o.device, "device", "", "name under which the recording arrives; default the file's name")
-	c.Flags().StringVar(&o.data, "data", "", "keep the spool in this folder; empty for a temporary one that is removed")
+	c.Flags().StringVar(&o.file, "config", "", "file of settings, of kind machine; the flags go over it")
+	c.Flags().StringArray("to", nil, "URL of the link, mqtt://host:port, nats://host:port or file:///folder; may be repeated, most preferred first")
+	c.Flags().String("device", "", "name under which the recording arrives; default the file's name")
+	c.Flags().String("data", "", "keep the spool in this folder; empty for a temporary one that is removed")
 	c.Flags().Float64Var(&o.speed, "speed", 1, "1 is real time, 0 as fast as it goes")
-	c.Flags().DurationVar(&o.linger, "linger", 30*time.Second, "how long to wait at the end for the ground to have everything")
+	c.Flags().Duration("linger", replayLinger, "how long to wait at the end for the ground to have everything")
 	c.Flags().BoolVar(&o.json, "json", false, "print the summary as one JSON object on stdout")
 	return c
 }
+
+// replayLinger is how long to wait at the end, unless it is set.
+const replayLinger = 30 * time.Second
 
 // deviceOf makes a device's name of a file's.
 func deviceOf(path string) string {
@@ -62,7 +65,12 @@ func deviceOf(path string) string {
 }
 
 func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
-	if len(o.to) == 0 {
+	s := node.DefaultSettings()
+	s.Device, s.Data, s.Linger = deviceOf(path), "", replayLinger
+	if _, err := load("machine", o.file, &s, replayFlags.overrides(c)...); err != nil {
+		return err
+	}
+	if len(s.Links) == 0 {
 		return &usageError{err: errors.New("replay: no link"), hint: "say where to with --to mqtt://127.0.0.1:1883"}
 	}
 	if o.speed < 0 {
@@ -77,40 +85,33 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if o.device == "" {
-		o.device = deviceOf(path)
-	}
-	temporary := o.data == ""
+	temporary := s.Data == ""
 	if temporary {
-		if o.data, err = os.MkdirTemp("", "fulmar-replay-"); err != nil {
+		if s.Data, err = os.MkdirTemp("", "fulmar-replay-"); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(o.data)) }()
+		defer func() { err = errors.Join(err, os.RemoveAll(s.Data)) }()
 	}
-	unlock, err := lock(o.data)
+	unlock, err := lock(s.Data)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	disk, err := env.NewOSDisk(o.data)
+	disk, err := env.NewOSDisk(s.Data)
 	if err != nil {
 		return err
 	}
-	var links []link.Dialer
-	for _, u := range o.to {
-		d, err := dialer(u, o.device)
-		if err != nil {
-			return err
-		}
-		links = append(links, d)
+	links, err := s.Dialers()
+	if err != nil {
+		return err
 	}
 	started := time.Now()
-	result, err := replay.Send(c.Context(), replay.Options{Device: o.device, Disk: disk, Links: links, Speed: o.speed, Linger: o.linger,
+	result, err := replay.Send(c.Context(), replay.Options{Device: s.Device, Disk: disk, Links: links, Courier: s.Courier.Options(), Speed: o.speed, Linger: s.Linger,
 		Random: crand.Reader, Logger: slog.Default()}, reader)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return tellReplay(c, path, o, result, time.Since(started), temporary)
+	return tellReplay(c, path, o, s, result, time.Since(started), temporary)
 }
 
 // replaySummary is what replay prints at its end.
@@ -129,8 +130,8 @@ type replaySummary struct {
 	Damaged         []string `json:"damaged,omitempty"`
 }
 
-func tellReplay(c *cobra.Command, path string, o replayOptions, r replay.Result, elapsed time.Duration, temporary bool) error {
-	s := replaySummary{Device: o.device, Seconds: elapsed.Seconds(), Messages: r.Messages, Readings: r.Readings,
+func tellReplay(c *cobra.Command, path string, o replayOptions, m node.Settings, r replay.Result, elapsed time.Duration, temporary bool) error {
+	s := replaySummary{Device: m.Device, Seconds: elapsed.Seconds(), Messages: r.Messages, Readings: r.Readings,
 		Produced: r.Account.Numbered, Delivered: r.Account.Delivered, Waiting: r.Account.Waiting, Lost: r.Account.Lost(),
 		FramesRepeated: r.Repeats, BytesOnLink: r.BytesOnLink}
 	if r.Readings > 0 {
@@ -153,11 +154,11 @@ func tellReplay(c *cobra.Command, path string, o replayOptions, r replay.Result,
 		for _, l := range r.Links {
 			last = l.LastError
 		}
-		err := fmt.Errorf("%d records were not acknowledged within %s; the link said: %s", s.Waiting, o.linger, last)
+		err := fmt.Errorf("%d records were not acknowledged within %s; the link said: %s", s.Waiting, m.Linger, last)
 		if temporary {
 			return &hintedError{err: err, hint: "with --data DIR they would stay in the spool and be delivered by the next run"}
 		}
-		return &hintedError{err: err, hint: "they stay in the spool in " + o.data + " and are delivered by the next run"}
+		return &hintedError{err: err, hint: "they stay in the spool in " + m.Data + " and are delivered by the next run"}
 	case len(s.Damaged) > 0:
 		return fmt.Errorf("%s is damaged at %d places; what could be read was sent: %s", path, len(s.Damaged), s.Damaged[0])
 	}

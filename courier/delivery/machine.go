@@ -59,7 +59,7 @@ const (
 
 // New returns a machine that begins at the given index of each class, with every link waiting to be dialled.
 func New(o Options, rng *rand.Rand, cursors [packet.Classes]uint64) *Machine {
-	m := &Machine{o: o.withDefaults(), rng: rng, wake: -1}
+	m := &Machine{o: o.WithDefaults(), rng: rng, wake: -1}
 	m.links = make([]linkState, m.o.Links)
 	for i, c := range cursors {
 		m.queues[i].load, m.queues[i].committed = c, c

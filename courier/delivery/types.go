@@ -27,7 +27,8 @@ type Options struct {
 	BreakAfter int
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults fills what was left 0, but for Links.
+func (o Options) WithDefaults() Options {
 	def := func(v *int, d int) {
 		if *v <= 0 {
 			*v = d

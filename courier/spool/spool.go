@@ -21,7 +21,8 @@ type Options struct {
 	ReadOnly bool
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults fills what was left 0.
+func (o Options) WithDefaults() Options {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 1 << 30
 	}
@@ -50,7 +51,7 @@ type Spool struct {
 // Open opens the spool in a folder of a disk, which is made if it does not exist. It fails only if the disk does not
 // let it read or write there, or what is there was written by a later version.
 func Open(disk env.Disk, dir, device string, o Options) (*Spool, error) {
-	s := &Spool{o: o.withDefaults(), disk: disk, device: device}
+	s := &Spool{o: o.WithDefaults(), disk: disk, device: device}
 	for i := range s.classes {
 		c, err := openClass(disk, dir, device, packet.ClassAt(i), s.o)
 		if err != nil {

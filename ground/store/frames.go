@@ -23,6 +23,17 @@ type FramesOptions struct {
 	Marks func() []byte
 }
 
+// WithDefaults fills what was left 0.
+func (o FramesOptions) WithDefaults() FramesOptions {
+	if o.SegmentBytes <= 0 {
+		o.SegmentBytes = 16 << 20
+	}
+	if o.MinFree <= 0 {
+		o.MinFree = 256 << 20
+	}
+	return o
+}
+
 // ErrFull is wrapped by the errors of Append when the disk takes no more.
 var ErrFull = errors.New("store: disk full")
 
@@ -35,12 +46,7 @@ type Frames struct {
 
 // OpenFrames opens the log in a folder of the disk, which is made if it does not exist.
 func OpenFrames(disk env.Disk, dir string, o FramesOptions) (*Frames, error) {
-	if o.SegmentBytes <= 0 {
-		o.SegmentBytes = 16 << 20
-	}
-	if o.MinFree <= 0 {
-		o.MinFree = 256 << 20
-	}
+	o = o.WithDefaults()
 	log, err := seglog.Open(disk, dir, seglog.Options{
 		SegmentSize: o.SegmentBytes,
 		MaxRecord:   frame.MaxSize + recordHeader,

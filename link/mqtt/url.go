@@ -46,6 +46,24 @@ func ParseVersion(s string) (Version, error) {
 	return Auto, fmt.Errorf("mqtt: version %q: want auto, 5 or 3.1.1", s)
 }
 
+// UnmarshalText reads what ParseVersion does.
+func (v *Version) UnmarshalText(b []byte) (err error) {
+	*v, err = ParseVersion(string(b))
+	return err
+}
+
+// MarshalText writes what String returns.
+func (v Version) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// Choices are the versions as they are written.
+func (v Version) Choices() []string { return []string{"auto", "5", "3.1.1"} }
+
+// CheckURL reports what is wrong with the URL of a broker.
+func CheckURL(raw string) error {
+	_, err := parseURL(raw)
+	return err
+}
+
 // DefaultKeepAlive is how often a connection is tried when nothing crosses it.
 const DefaultKeepAlive = 30 * time.Second
 

@@ -46,6 +46,12 @@ func parseURL(raw string) (shown string, err error) {
 	return u.Redacted(), nil
 }
 
+// CheckURL reports what is wrong with the URL of a server.
+func CheckURL(raw string) error {
+	_, err := parseURL(raw)
+	return err
+}
+
 // redact shows a URL without secrets.
 func redact(raw string) string {
 	shown, err := parseURL(raw)

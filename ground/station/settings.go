@@ -1,0 +1,74 @@
+package station
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/fulmar-io/fulmar/config"
+	"github.com/fulmar-io/fulmar/ground/store"
+	"github.com/fulmar-io/fulmar/link/carrier"
+)
+
+// Settings are what a ground's file says: kind: ground. DefaultSettings has the defaults; config.Load reads it.
+type Settings struct {
+	Kind     string             `choices:"ground" doc:"what the file is for"`
+	Data     string             `doc:"folder of frames and index"`
+	HTTP     string             `config:"http" doc:"address of the page and the API; 127.0.0.1:0 is any port that is free"`
+	MQTT     string             `config:"mqtt" doc:"address on which the embedded broker takes machines over MQTT"`
+	NATS     string             `config:"nats" doc:"address on which the embedded broker takes machines over NATS; empty for none"`
+	Brokers  []carrier.Settings `doc:"brokers that are there, or folders, instead of the embedded broker: URLs, or mappings with url"`
+	Queue    string             `doc:"share the machines with other grounds of this queue group; only with brokers"`
+	Profiles bool               `doc:"serve /debug/pprof beside /metrics"`
+	Store    StoreSettings      `doc:"the log of what has arrived"`
+}
+
+// StoreSettings bound the log of frames.
+type StoreSettings struct {
+	MaxBytes     config.Size `doc:"beyond it the oldest go; 0 keeps everything" max:"1024TiB"`
+	SegmentBytes config.Size `doc:"size of a file; what goes at once" min:"1MiB" max:"1GiB"`
+	MinFree      config.Size `doc:"left on the disk for others; with less, frames are not taken and stay on their machines" min:"1B" max:"1TiB"`
+}
+
+// DefaultSettings are those of a ground without a file.
+func DefaultSettings() Settings {
+	f := store.FramesOptions{}.WithDefaults()
+	return Settings{Kind: "ground", Data: "fulmar-ground", HTTP: "127.0.0.1:8080", MQTT: "127.0.0.1:1883",
+		Store: StoreSettings{MaxBytes: config.Size(f.MaxBytes), SegmentBytes: config.Size(f.SegmentBytes), MinFree: config.Size(f.MinFree)}}
+}
+
+// Validate implements config's hook.
+func (s *Settings) Validate() error {
+	var errs []error
+	for _, a := range []struct{ field, address string }{{"http", s.HTTP}, {"mqtt", s.MQTT}, {"nats", s.NATS}} {
+		if a.address == "" && a.field == "nats" || a.field != "http" && len(s.Brokers) > 0 {
+			continue
+		}
+		if err := checkAddress(a.address); err != nil {
+			errs = append(errs, &config.FieldError{Field: a.field, Err: err})
+		}
+	}
+	if s.Data == "" {
+		errs = append(errs, config.Wrong("data", "no folder"))
+	}
+	if s.Queue != "" && len(s.Brokers) == 0 {
+		errs = append(errs, config.Wrong("queue", "grounds share what arrives at brokers, and there are none"))
+	}
+	return errors.Join(errs...)
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is no address to listen on, as 127.0.0.1:8080: %w", address, err)
+	}
+	return nil
+}
+
+// Frames returns the options of the log that the settings say.
+func (s StoreSettings) Frames() store.FramesOptions {
+	return store.FramesOptions{MaxBytes: int64(s.MaxBytes), SegmentBytes: int64(s.SegmentBytes), MinFree: int64(s.MinFree)}
+}

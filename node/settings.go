@@ -1,0 +1,152 @@
+package node
+
+import (
+	"errors"
+	"time"
+
+	"github.com/fulmar-io/fulmar/config"
+	"github.com/fulmar-io/fulmar/courier"
+	"github.com/fulmar-io/fulmar/courier/batch"
+	"github.com/fulmar-io/fulmar/courier/delivery"
+	"github.com/fulmar-io/fulmar/courier/spool"
+	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/link/carrier"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+// Settings are what a machine's file says: kind: machine. DefaultSettings has the defaults; config.Load reads it.
+type Settings struct {
+	Kind         string             `choices:"machine" doc:"what the file is for"`
+	Device       string             `required:"true" doc:"name of the machine, which no other on its ground has: 1 to 64 of a-z, 0-9, '-' and '_'"`
+	Data         string             `doc:"folder of what must outlive the process: the spool, the dead letters"`
+	Links        []carrier.Settings `doc:"ways to the ground, most preferred first: URLs, or mappings with url; none keeps everything in the spool"`
+	Courier      CourierSettings    `doc:"how what was published is brought to the ground"`
+	Ring         config.Size        `doc:"shared memory per task, for what is published and not yet spooled" min:"128KiB" max:"1GiB"`
+	HealthPeriod time.Duration      `doc:"between reports of health, timing and accounts" min:"10ms" max:"1h"`
+	StopTimeout  time.Duration      `doc:"how long each component may take to start or to stop" min:"10ms" max:"10m"`
+	Linger       time.Duration      `doc:"how long to wait at the end for the ground to acknowledge everything" min:"0s" max:"24h"`
+}
+
+// CourierSettings are how what was published is brought to the ground.
+type CourierSettings struct {
+	Batch       BatchSettings       `doc:"when a batch is closed: at the first of these"`
+	Spool       SpoolSettings       `doc:"the log on disk of what is not acknowledged yet"`
+	Delivery    DeliverySettings    `doc:"sending, and sending again"`
+	DeadLetters DeadLettersSettings `doc:"frames that the ground refused for good"`
+}
+
+// BatchSettings say when a batch is closed.
+type BatchSettings struct {
+	MaxAge       time.Duration `doc:"of the oldest record in it, in class normal" min:"1ms" max:"1h"`
+	UrgentMaxAge time.Duration `doc:"the same in class urgent; 0s is a tenth of max_age" min:"0s" max:"1h"`
+	BulkMaxAge   time.Duration `doc:"the same in class bulk; 0s is five times max_age" min:"0s" max:"24h"`
+	MaxRecords   int           `doc:"records in it" min:"1" max:"65536"`
+	MaxBytes     config.Size   `doc:"bytes of the records in it, before encoding" min:"1KiB" max:"1MiB"`
+}
+
+// Complete fills the ages that follow from MaxAge.
+func (b *BatchSettings) Complete() {
+	if b.UrgentMaxAge == 0 {
+		b.UrgentMaxAge = max(b.MaxAge/10, time.Millisecond)
+	}
+	if b.BulkMaxAge == 0 {
+		b.BulkMaxAge = 5 * b.MaxAge
+	}
+}
+
+// SpoolSettings bound the spool.
+type SpoolSettings struct {
+	MaxBytes     config.Size `doc:"quota; beyond it the oldest yield, bulk first, and are declared lost" min:"1MiB" max:"16TiB"`
+	SegmentBytes config.Size `doc:"size of a file; what yields at once, at most an eighth of max_bytes" min:"16KiB" max:"1GiB"`
+	MinFree      config.Size `doc:"left on the disk for others" min:"1B" max:"1TiB"`
+}
+
+// DeliverySettings shape sending.
+type DeliverySettings struct {
+	InFlightFrames int           `doc:"frames sent and not yet acknowledged" min:"1" max:"65536"`
+	InFlightBytes  config.Size   `doc:"bytes sent and not yet acknowledged" min:"256KiB" max:"1GiB"`
+	AckTimeout     time.Duration `doc:"least time to wait for an acknowledgement before a frame is sent again; the measured round trip raises it" min:"10ms" max:"10m"`
+	BackoffBase    time.Duration `doc:"the nth wait after a failure is drawn from 0 to this times 2ⁿ" min:"1ms" max:"10m"`
+	BackoffCap     time.Duration `doc:"and at most this" min:"1ms" max:"24h"`
+	BreakAfter     int           `doc:"failures in a row that open a link's breaker: then it is probed with one frame at a time" min:"1" max:"1000"`
+}
+
+// Validate implements config's hook.
+func (d *DeliverySettings) Validate() error {
+	if d.BackoffCap < d.BackoffBase {
+		return config.Wrong("backoff_cap", "%s is less than backoff_base, %s", d.BackoffCap, d.BackoffBase)
+	}
+	return nil
+}
+
+// DeadLettersSettings bound the dead letters.
+type DeadLettersSettings struct {
+	MaxBytes config.Size `doc:"beyond it the oldest go" min:"1MiB" max:"1TiB"`
+}
+
+// DefaultSettings are those of a machine whose file says nothing but its name.
+func DefaultSettings() Settings {
+	o := Options{}.WithDefaults()
+	c := o.Courier.WithDefaults()
+	normal := c.Batch[packet.Normal.Index()]
+	return Settings{
+		Kind: "machine", Data: "fulmar-machine", Ring: config.Size(o.RingBytes), HealthPeriod: o.HealthPeriod, StopTimeout: o.StopTimeout,
+		Courier: CourierSettings{
+			Batch: BatchSettings{MaxAge: normal.Age, MaxRecords: normal.Records, MaxBytes: config.Size(normal.Bytes)},
+			Spool: SpoolSettings{MaxBytes: config.Size(c.Spool.MaxBytes), SegmentBytes: config.Size(c.Spool.SegmentBytes),
+				MinFree: config.Size(c.Spool.MinFree)},
+			Delivery: DeliverySettings{InFlightFrames: c.Delivery.InFlightFrames, InFlightBytes: config.Size(c.Delivery.InFlightBytes),
+				AckTimeout: c.Delivery.AckTimeout, BackoffBase: c.Delivery.BackoffBase, BackoffCap: c.Delivery.BackoffCap,
+				BreakAfter: c.Delivery.BreakAfter},
+			DeadLetters: DeadLettersSettings{MaxBytes: config.Size(c.DeadBytes)},
+		},
+	}
+}
+
+// Validate implements config's hook.
+func (s *Settings) Validate() error {
+	if err := telemetry.ValidateDevice(s.Device); err != nil {
+		return &config.FieldError{Field: "device", Err: err}
+	}
+	return nil
+}
+
+// Options returns the node's options that the settings say; components, disk and what the process itself brings are not
+// among them.
+func (s *Settings) Options() (Options, error) {
+	o := Options{Device: s.Device, RingBytes: int(s.Ring), HealthPeriod: s.HealthPeriod, StopTimeout: s.StopTimeout, Linger: s.Linger,
+		Courier: s.Courier.Options()}
+	var err error
+	o.Links, err = s.Dialers()
+	return o, err
+}
+
+// Dialers returns the links.
+func (s *Settings) Dialers() ([]link.Dialer, error) {
+	var list []link.Dialer
+	var errs []error
+	for _, l := range s.Links {
+		d, err := l.Dialer(s.Device)
+		list, errs = append(list, d), append(errs, err)
+	}
+	return list, errors.Join(errs...)
+}
+
+// Options returns the courier's options that the settings say.
+func (c CourierSettings) Options() courier.Options {
+	c.Batch.Complete()
+	limits := func(age time.Duration) batch.Limits {
+		return batch.Limits{Records: c.Batch.MaxRecords, Bytes: int(c.Batch.MaxBytes), Age: age}
+	}
+	o := courier.Options{
+		Spool: spool.Options{MaxBytes: int64(c.Spool.MaxBytes), SegmentBytes: int64(c.Spool.SegmentBytes), MinFree: int64(c.Spool.MinFree)},
+		Delivery: delivery.Options{InFlightFrames: c.Delivery.InFlightFrames, InFlightBytes: int(c.Delivery.InFlightBytes),
+			AckTimeout: c.Delivery.AckTimeout, BackoffBase: c.Delivery.BackoffBase, BackoffCap: c.Delivery.BackoffCap, BreakAfter: c.Delivery.BreakAfter},
+		DeadBytes: int64(c.DeadLetters.MaxBytes),
+	}
+	o.Batch[packet.Urgent.Index()] = limits(c.Batch.UrgentMaxAge)
+	o.Batch[packet.Normal.Index()] = limits(c.Batch.MaxAge)
+	o.Batch[packet.Bulk.Index()] = limits(c.Batch.BulkMaxAge)
+	return o
+}
