@@ -78,9 +78,9 @@ func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textTy
 func nature(t reflect.Type) string {
 	switch {
 	case t == durationType:
-		return "a duration with its unit, as 500ms or 1h30m"
+		return "a duration, as 500ms or 1h30m"
 	case t == sizeType:
-		return "a size in bytes, as 64MiB"
+		return "a size, as 64MiB"
 	case isText(t) && t.Kind() != reflect.Struct:
 		return "a string"
 	}

@@ -182,7 +182,7 @@ func TestWhatIsWrongIsShown(t *testing.T) {
 		{"a string's quotes", "s.yaml", "name: 12\n", `s.yaml:1:7: name: want a string, got a number 12; put it in quotes: "12"
   1 | name: 12
     |       ^^`},
-		{"duration without unit", "s.yaml", "name: x\nbatch: {limits: {max_age: 5}}\n", `s.yaml:2:27: batch.limits.max_age: want a duration with its unit, as 500ms or 1h30m, got a number 5
+		{"duration without unit", "s.yaml", "name: x\nbatch: {limits: {max_age: 5}}\n", `s.yaml:2:27: batch.limits.max_age: want a duration, as 500ms or 1h30m, got a number 5
   1 | name: x
   2 | batch: {limits: {max_age: 5}}
     |                           ^`},
@@ -331,7 +331,7 @@ func TestOrderOfSources(t *testing.T) {
 func TestEnvironmentIsHeldToTheSame(t *testing.T) {
 	for env, want := range map[string]string{
 		"FULMAR_BATCH__LIMITS__MAX_AG=1s":  "FULMAR_BATCH__LIMITS__MAX_AG: batch.limits.max_ag: unknown key; did you mean max_age?",
-		"FULMAR_BATCH__LIMITS__MAX_AGE=1":  `FULMAR_BATCH__LIMITS__MAX_AGE: batch.limits.max_age: want a duration with its unit, as 500ms or 1h30m, got a string "1"`,
+		"FULMAR_BATCH__LIMITS__MAX_AGE=1":  `FULMAR_BATCH__LIMITS__MAX_AGE: batch.limits.max_age: want a duration, as 500ms or 1h30m, got a string "1"`,
 		"FULMAR_BATCH__LIMITS__MAX_AGE=2h": "FULMAR_BATCH__LIMITS__MAX_AGE: batch.limits.max_age: 2h is more than 1h",
 		"FULMAR_BATCH=x":                   `FULMAR_BATCH: batch: want a mapping, got a string "x"`,
 		"FULMAR_NAME__X=x":                 `FULMAR_NAME__X: name: want a string, got a mapping`,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,12 +38,8 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := make([]byte, MaxFile+1)
-	n, err := f.Read(data)
-	for read := n; err == nil && n < len(data); n += read {
-		read, err = f.Read(data[n:])
-	}
-	return bytes.TrimPrefix(data[:n], []byte("\ufeff")), errors.Join(ignoreEOF(err), f.Close())
+	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	return bytes.TrimPrefix(data, []byte("\ufeff")), errors.Join(err, f.Close())
 }
 
 // parser is what the formats share: the text, and how much of it was turned into values.

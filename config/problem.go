@@ -18,8 +18,8 @@ type Problem struct {
 	Snippet string `json:"-"`              // the line and the one before, with the place marked; may be empty
 }
 
-// Error is the problem with its place and the lines around it, the hint in the first line.
-func (p Problem) Error() string {
+// String is the problem with its place and the lines around it, the hint in the first line.
+func (p Problem) String() string {
 	var b strings.Builder
 	switch {
 	case p.Origin != "":
@@ -49,7 +49,7 @@ type Error struct{ Problems []Problem }
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
-		lines[i] = p.Error()
+		lines[i] = p.String()
 	}
 	return strings.Join(lines, "\n")
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"strconv"
+	"strings"
 )
 
 // Schema returns the JSON Schema (draft 2020-12) of the settings that v, a pointer to a struct, holds with their defaults:
@@ -25,7 +26,7 @@ const (
 
 func schemaOf(v reflect.Value, f field) schema {
 	t := v.Type()
-	s := schema{}
+	var s schema
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return schemaOf(fresh(t.Elem()), f)
@@ -140,16 +141,18 @@ func describe(list []Setting, key string, v reflect.Value, f field) []Setting {
 	if t.Kind() == reflect.Pointer {
 		v, t = fresh(t.Elem()), t.Elem()
 	}
-	s := Setting{Key: key, Type: nature(t), Doc: f.doc}
+	// The article, and what a message has for an example, are not for a table.
+	short, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(nature(t), "a "), "an "), ",")
+	s := Setting{Key: key, Type: short, Doc: f.doc}
 	switch {
 	case f.choices != nil:
-		s.Range = oneOf("", f.choices)
+		s.Range = strings.Join(f.choices, ", ")
 	case f.min != "" || f.max != "":
 		s.Range = between(f)
 	}
 	switch {
 	case t.Kind() == reflect.Struct:
-		if key != "" && (f.doc != "" || isText(t)) {
+		if key != "" && f.doc != "" {
 			list = append(list, s)
 		}
 		for _, f := range fieldsOf(t) {
@@ -162,11 +165,10 @@ func describe(list []Setting, key string, v reflect.Value, f field) []Setting {
 			list = describe(list, key+"[]", e, field{})
 		}
 		return list
-	case t.Kind() == reflect.String:
-		if v.String() != "" {
-			s.Default = strconv.Quote(v.String())
-		}
-	case !f.required && !v.IsZero() || t.Kind() == reflect.Bool:
+	case f.required:
+	case t.Kind() == reflect.String && v.String() != "":
+		s.Default = strconv.Quote(v.String())
+	default:
 		s.Default = written(v)
 	}
 	return append(list, s)

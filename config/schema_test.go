@@ -100,7 +100,7 @@ func TestDescribe(t *testing.T) {
 	s := defaults()
 	all := config.Describe(&s)
 	i := slices.IndexFunc(all, func(s config.Setting) bool { return s.Key == "batch.limits.max_age" })
-	want := config.Setting{Key: "batch.limits.max_age", Type: "a duration with its unit, as 500ms or 1h30m", Default: "1s", Range: "1ms to 1h", Doc: "age"}
+	want := config.Setting{Key: "batch.limits.max_age", Type: "duration", Default: "1s", Range: "1ms to 1h", Doc: "age"}
 	if i < 0 || all[i] != want {
 		t.Errorf("got %+v", all)
 	}

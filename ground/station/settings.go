@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 
 	"github.com/fulmar-io/fulmar/config"
 	"github.com/fulmar-io/fulmar/ground/store"
@@ -60,7 +61,7 @@ func (s *Settings) Validate() error {
 func checkAddress(address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
-		_, err = net.LookupPort("tcp", port)
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
 		return fmt.Errorf("%q is no address to listen on, as 127.0.0.1:8080: %w", address, err)

@@ -1,0 +1,126 @@
+package carrier_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fulmar-io/fulmar/link/carrier"
+	"github.com/fulmar-io/fulmar/link/mqtt"
+)
+
+func Example() {
+	d, err := carrier.Settings{URL: "mqtt://me:secret@ground.example:1883"}.Dialer("rover-7")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(d)
+	_, err = carrier.Settings{URL: "pigeon://ground"}.Dialer("rover-7")
+	fmt.Println(errors.Is(err, carrier.ErrScheme))
+	// Output:
+	// mqtt://me:xxxxx@ground.example:1883
+	// true
+}
+
+func TestWhatIsNoLink(t *testing.T) {
+	for _, c := range []struct {
+		s    carrier.Settings
+		want string
+	}{
+		{carrier.Settings{URL: "pigeon://x"}, "no link has this scheme"},
+		{carrier.Settings{URL: "mqtt://"}, "want mqtt://host:port"},
+		{carrier.Settings{URL: "nats://"}, "want nats://host:port"},
+		{carrier.Settings{URL: "file://folder/x"}, "names no folder"},
+		{carrier.Settings{URL: "file:///"}, "names no folder"},
+		{carrier.Settings{URL: "mqtt://a:secret@[::1"}, "not a URL"},
+		{carrier.Settings{URL: "mqtt://a", CA: "x"}, "certificates are for mqtts"},
+		{carrier.Settings{URL: "mqtts://a", Cert: "x"}, "come together"},
+		{carrier.Settings{URL: "nats://a", Version: mqtt.V5}, "has no version"},
+	} {
+		err := c.s.Validate()
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%+v: %v", c.s, err)
+		}
+	}
+	for _, url := range []carrier.URL{"mqtt://a", "mqtts://a:8883", "nats://a:1", "tls://a", "file:///a/b"} {
+		s := carrier.Settings{URL: url}
+		if err := s.Validate(); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+		if _, err := s.Dialer("d"); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+func TestSharedFolder(t *testing.T) {
+	_, err := carrier.Settings{URL: carrier.URL("file://" + filepath.ToSlash(t.TempDir()))}.Listen(t.Context(), "queue")
+	if err == nil || !strings.Contains(err.Error(), "no queue") {
+		t.Error(err)
+	}
+}
+
+// certificate writes a certificate that signs itself, and its key.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name, kind string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", pkcs8)
+}
+
+func TestCertificates(t *testing.T) {
+	cert, key := certificate(t)
+	d, err := carrier.Settings{URL: "mqtts://a", CA: cert, Cert: cert, Key: key, KeepAlive: time.Minute}.Dialer("d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := d.(mqtt.Dialer)
+	if m.TLS == nil || m.TLS.RootCAs == nil || len(m.TLS.Certificates) != 1 || m.KeepAlive != time.Minute {
+		t.Errorf("%+v", m)
+	}
+	for _, c := range []struct {
+		s    carrier.Settings
+		want string
+	}{
+		{carrier.Settings{URL: "mqtts://a", CA: cert + "x"}, "certificate authorities: open"},
+		{carrier.Settings{URL: "tls://a", CA: key}, "holds no certificate"},
+		{carrier.Settings{URL: "tls://a", Cert: key, Key: key}, "certificate: "},
+	} {
+		if _, err := c.s.Dialer("d"); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c.s, err)
+		}
+		if _, err := c.s.Listen(t.Context(), ""); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c.s, err)
+		}
+	}
+}
