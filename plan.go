@@ -3,9 +3,8 @@ package fulmar
 import (
 	"fmt"
 	"reflect"
-	"strings"
-	"unicode"
 
+	"github.com/fulmar-io/fulmar/config"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
@@ -34,7 +33,7 @@ func newPlan(pointer any) (plan, []Field, error) {
 			continue
 		}
 		if name == "" {
-			name = snakeCase(sf.Name)
+			name = config.Key(sf.Name)
 		}
 		var f Field
 		var err error
@@ -106,17 +105,4 @@ func (p plan) encode(w *packet.Writer) {
 			w.String(s.v.String())
 		}
 	}
-}
-
-// snakeCase turns MotorTempC into motor_temp_c and GPSFix into gps_fix.
-func snakeCase(s string) string {
-	var b strings.Builder
-	r := []rune(s)
-	for i, c := range r {
-		if unicode.IsUpper(c) && i > 0 && (!unicode.IsUpper(r[i-1]) || i+1 < len(r) && unicode.IsLower(r[i+1])) {
-			b.WriteByte('_')
-		}
-		b.WriteRune(unicode.ToLower(c))
-	}
-	return b.String()
 }

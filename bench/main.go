@@ -5,7 +5,7 @@
 //
 //	cd bench && go run .
 //
-// The recordings are read from $FULMAR_DATA, by default ../../shared/data.
+// The recordings are read from $FULMAR_TEST_DATA, by default ../../shared/data.
 package main
 
 import (
@@ -40,7 +40,7 @@ var files = []string{"sample.ulg", "sample_px4_events.ulg", "sample_log_small.ul
 func main() {
 	rounds := flag.Int("rounds", 5, "how often each recording is encoded and decoded; the fastest counts")
 	flag.Parse()
-	dir := os.Getenv("FULMAR_DATA")
+	dir := os.Getenv("FULMAR_TEST_DATA")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "shared", "data")
 	}

@@ -29,7 +29,7 @@ func fieldsOf(t reflect.Type) []field {
 			continue
 		}
 		if key == "" {
-			key = snakeCase(sf.Name)
+			key = Key(sf.Name)
 		}
 		f := field{key: key, index: i, doc: sf.Tag.Get("doc"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"),
 			required: sf.Tag.Get("required") == "true"}
@@ -52,8 +52,9 @@ type Chooser interface {
 	Choices() []string
 }
 
-// snakeCase turns MaxAge into max_age and HTTPPort into http_port.
-func snakeCase(s string) string {
+// Key is a Go name as it is written outside of Go: max_age for MaxAge, http_port for HTTPPort. Telemetry names its fields
+// by the same rule.
+func Key(s string) string {
 	var b strings.Builder
 	r := []rune(s)
 	for i, c := range r {

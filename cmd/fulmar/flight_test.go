@@ -23,7 +23,7 @@ var flights = map[string]int{"sample": 64_542, "sample_px4_events": 29_480, "sam
 
 func flightPath(t *testing.T, name string) string {
 	t.Helper()
-	dir := os.Getenv("FULMAR_DATA")
+	dir := os.Getenv("FULMAR_TEST_DATA")
 	if dir == "" {
 		dir = "../../../shared/data"
 	}

@@ -134,7 +134,7 @@ func TestRecordings(t *testing.T) {
 
 func recordingFile(t *testing.T, name string) *os.File {
 	t.Helper()
-	dir := os.Getenv("FULMAR_DATA")
+	dir := os.Getenv("FULMAR_TEST_DATA")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared", "data")
 	}

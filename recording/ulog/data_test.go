@@ -17,7 +17,7 @@ import (
 // recordingFile opens one of the real recordings that are not part of the repository.
 func recordingFile(t testing.TB, name string) *os.File {
 	t.Helper()
-	dir := os.Getenv("FULMAR_DATA")
+	dir := os.Getenv("FULMAR_TEST_DATA")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared", "data")
 	}

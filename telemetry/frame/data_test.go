@@ -32,7 +32,7 @@ type flight struct {
 // loadFlight reads one of the recordings that are not part of the repository, and cuts it every so often.
 func loadFlight(t testing.TB, name string, every time.Duration) *flight {
 	t.Helper()
-	dir := os.Getenv("FULMAR_DATA")
+	dir := os.Getenv("FULMAR_TEST_DATA")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared", "data")
 	}
