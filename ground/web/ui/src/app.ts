@@ -78,7 +78,7 @@ export class App {
     this.selected = this.plots[0]?.id ?? 0;
     this.history = new HistoryLoader(this);
     this.live = new Live({
-      hello: (now) => this.setClock(now),
+      hello: (now, afterCut) => this.onHello(now, afterCut),
       samples: (t) => this.onSamples(t),
       events: (e) => this.onEvents(e),
       machine: (m) => this.onMachine(m),
@@ -216,6 +216,17 @@ export class App {
     const from = Math.max(0, (this.newest() || this.now()) - settleMS);
     for (const n of names) if (!this.buffers.has(n)) this.buffers.set(n, new SeriesBuffer(from));
     this.live.subscribe({ device: this.device, series: names, from });
+    this.history.wake();
+  }
+
+  /**
+   * The stream goes on per series from the newest time that was taken. What was committed during the cut with earlier
+   * times, out of a machine's spool say, only the store has: history is asked for up to where the stream goes on.
+   */
+  private onHello(now: number, afterCut: boolean): void {
+    this.setClock(now);
+    if (!afterCut) return;
+    for (const b of this.buffers.values()) b.rely();
     this.history.wake();
   }
 

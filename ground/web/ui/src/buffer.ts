@@ -29,6 +29,7 @@ export class SeriesBuffer {
   history: History = nothing;
   /** History must be asked for again: the stream told of samples before split. */
   dirty = true;
+  private relied = 0;
   /** Changes whenever what would be drawn may have. */
   version = 0;
   readonly t: number[] = [];
@@ -69,8 +70,15 @@ export class SeriesBuffer {
     this.split = to;
   }
 
-  /** Where a request for history should end so that the tail becomes short again, or the split as it is. */
+  /** Has history asked for up to the newest sample: the stream may have passed over some before it. */
+  rely(): void {
+    this.dirty = true;
+    this.relied = this.t[this.t.length - 1] ?? 0;
+  }
+
+  /** Where a request for history should end: where the tail becomes short again or can be relied on, or the split as it is. */
   nextSplit(): number {
+    if (this.relied > this.split) return this.relied;
     if (this.t.length <= maxTail) return this.split;
     const settled = this.t[this.t.length - 1]! - settleMS;
     return Math.max(this.split, Math.min(settled, this.t[this.t.length - (maxTail >> 2)]!));

@@ -3,13 +3,16 @@
 import uPlot from "uplot";
 import type { App, Plot } from "./app.ts";
 import { onFrame } from "./frames.ts";
-import { value } from "./format.ts";
+import { unit, value } from "./format.ts";
 import { gestures } from "./gestures.ts";
 import { background, colour, dash } from "./palette.ts";
 import { align, collect, type Points } from "./points.ts";
 import { select } from "./view.ts";
 
 const axisWidth = 58;
+const labelWidth = 16;
+/** Beyond these a unit has a scale of its own and no axis: its values are in the legend. */
+const mostRightAxes = 3;
 const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
@@ -81,7 +84,7 @@ export class Chart {
   }
 
   private units(): string[] {
-    return [...new Set(this.plot.series.map((n) => this.app.series.get(n)?.unit ?? ""))];
+    return unitsOf(this.app, this.plot);
   }
 
   private options(): uPlot.Options {
@@ -111,10 +114,11 @@ export class Chart {
         values: (_, splits, __, ___, incr) => splits.map((t) => tickText(t, incr, app.utc)),
       },
     ];
-    units.slice(0, 2).forEach((u, i) => {
+    units.slice(0, 1 + mostRightAxes).forEach((u, i) => {
       axes.push({
-        scale: `y ${u}`, side: i === 0 ? 3 : 1, stroke: ink, font, size: axisWidth, gap: 5, space: 26,
+        scale: `y ${u}`, side: i === 0 ? 3 : 1, stroke: ink, font, size: units.length > 1 ? axisWidth - labelWidth : axisWidth, gap: 5, space: 26,
         grid: i === 0 ? grid : { show: false }, ticks: { show: false },
+        ...(units.length > 1 ? { label: unit(u) || "1", labelSize: labelWidth, labelGap: 0, labelFont: font } : {}),
         values: (_, splits) => splits.map((v) => tickValue(v, splits)),
       });
     });
@@ -126,7 +130,7 @@ export class Chart {
       bands,
       scales,
       axes,
-      padding: [8, units.length > 1 ? 0 : this.rightPadding(), 0, units.length === 0 ? axisWidth : 0],
+      padding: [8, this.rightPadding(units.length), 0, units.length === 0 ? axisWidth : 0],
       legend: { show: false },
       tzDate: (t) => (app.utc ? uPlot.tzDate(new Date(t), "Etc/UTC") : new Date(t)),
       cursor: {
@@ -150,10 +154,10 @@ export class Chart {
     };
   }
 
-  /** All plots keep their time axes in line, although only some have an axis on the right. */
-  private rightPadding(): number {
-    const { plots, series } = this.app;
-    return plots.some((p) => new Set(p.series.map((n) => series.get(n)?.unit ?? "")).size > 1) ? axisWidth : 30;
+  /** All plots keep their time axes in line, although only some have axes on the right. */
+  private rightPadding(units: number): number {
+    const most = rightAxes(this.app);
+    return most === 0 ? 30 : (most - Math.min(mostRightAxes, Math.max(0, units - 1))) * axisWidth;
   }
 
   private onSelect(u: uPlot): void {
@@ -221,6 +225,15 @@ export class Chart {
     });
     if (this.hovered) this.onCursor(u); // under a pointer at rest, time goes on
   }
+}
+
+function unitsOf(app: App, plot: Plot): string[] {
+  return [...new Set(plot.series.map((n) => app.series.get(n)?.unit ?? ""))];
+}
+
+/** Axes on the right of the plot that has the most: one for each unit but the first. */
+export function rightAxes(app: App): number {
+  return Math.min(mostRightAxes, Math.max(0, ...app.plots.map((p) => unitsOf(app, p).length - 1)));
 }
 
 function padded(lo: number | null, hi: number | null): uPlot.Range.MinMax {

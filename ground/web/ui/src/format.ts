@@ -18,7 +18,7 @@ function minus(s: string): string {
   return s.replace(/-/g, "−");
 }
 
-const units: Record<string, string> = { Cel: "°C", deg: "°", "%": "%", Ohm: "Ω", us: "µs", "[degF]": "°F", "{rpm}": "rpm" };
+const units: Record<string, string> = { "1": "", Cel: "°C", deg: "°", "%": "%", Ohm: "Ω", us: "µs", "[degF]": "°F", "{rpm}": "rpm" };
 
 /** A UCUM code as it is written on an instrument. */
 export function unit(ucum: string): string {
@@ -71,6 +71,16 @@ export function spanOf(ms: number): string {
 
 function join(a: number, ua: string, b: number, ub: string): string {
   return b === 0 ? `${a} ${ua}` : `${a} ${ua} ${b} ${ub}`;
+}
+
+/** A value and its unit, in the size in which a person reads them: 100000000 ns is 100 ms. */
+export function reading(v: number | boolean | string | null | undefined, ucum: string): { text: string; unit: string } {
+  if (typeof v === "number" && Number.isFinite(v)) {
+    const size = ucum === "ns" ? micros(Math.abs(v) / 1000) : ucum === "By" || ucum === "By/s" ? bytes(Math.abs(v)) : "";
+    const [text, short] = size.split(" ");
+    if (text && short) return { text: (v < 0 ? "−" : "") + text, unit: short + (ucum === "By/s" ? "/s" : "") };
+  }
+  return { text: value(v), unit: unit(ucum) };
 }
 
 /** Microseconds, short. */

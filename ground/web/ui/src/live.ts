@@ -24,7 +24,8 @@ export type LiveState =
   | { kind: "cut"; since: number; retryAt: number; reason: string };
 
 export interface LiveHandlers {
-  hello(nowMS: number): void;
+  /** The stream begins, or goes on after a cut. */
+  hello(nowMS: number, afterCut: boolean): void;
   samples(traces: LiveTrace[]): void;
   events(events: MachineEvent[]): void;
   machine(m: Machine): void;
@@ -129,9 +130,10 @@ export class Live {
       case "hello": {
         const h = data as { now_ms: number; heartbeat_s: number };
         this.heartbeat = h.heartbeat_s * 1000;
+        const afterCut = this.cutSince > 0;
         this.failures = 0;
         this.cutSince = 0;
-        this.on.hello(h.now_ms);
+        this.on.hello(h.now_ms, afterCut);
         this.set({ kind: "open", since: Date.now() });
         break;
       }

@@ -45,10 +45,10 @@ function Page({ app }: { app: App }) {
         </nav>
         <Plots app={app} />
         <aside class="right" aria-label="State of the machine">
-          <Components app={app} />
-          <Tasks app={app} />
           <LedgerPanel app={app} />
+          <Components app={app} />
           <EventsPanel app={app} />
+          <Tasks app={app} />
         </aside>
       </div>
       <nav class="tabs" aria-label="Parts of the page">

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { App, Plot } from "./app.ts";
 import { lowerBound } from "./buffer.ts";
-import { Chart } from "./chart.ts";
+import { Chart, rightAxes } from "./chart.ts";
 import { useChannel } from "./channel.ts";
 import * as f from "./format.ts";
 import { colour, dash } from "./palette.ts";
@@ -51,8 +51,7 @@ function PlotPanel({ app, plot, number }: { app: App; plot: Plot; number: number
   const scheme = app.scheme();
   const known = plot.series.filter((n) => app.series.has(n));
   // Whatever changes how the canvas is set up makes a new one.
-  const wide = app.plots.some((p) => new Set(p.series.map((n) => app.series.get(n)?.unit ?? "")).size > 1);
-  const key = `${scheme} ${app.utc} ${app.seriesKnown} ${wide} ${plot.series.join(" ")}`;
+  const key = `${scheme} ${app.utc} ${app.seriesKnown} ${rightAxes(app)} ${plot.series.join(" ")}`;
   useEffect(() => {
     if (!host.current || plot.series.length === 0 || !app.seriesKnown) return undefined;
     const chart = new Chart(app, plot, host.current);
@@ -94,7 +93,7 @@ function LegendEntry({ app, plot, name, index }: { app: App; plot: Plot; name: s
   useChannel(app.tick, app.pointer);
   const info = app.series.get(name);
   const points = app.drawn.get(plot.id)?.get(name);
-  const reading = readAt(app, name, points);
+  const reading = f.reading(readAt(app, name, points), info?.unit ?? "");
   const scheme = app.scheme();
   // Of a stream that is cut the banner tells; here it would be said once per series.
   const live = app.cursor === null && app.view.kind === "follow" && app.live.state.kind === "open";
@@ -111,8 +110,8 @@ function LegendEntry({ app, plot, name, index }: { app: App; plot: Plot; name: s
         <span class="muted">not told by this machine</span>
       ) : (
         <span class="num reading">
-          {reading}
-          <span class="unit">{f.unit(info?.unit ?? "")}</span>
+          {reading.text}
+          <span class="unit">{reading.unit}</span>
         </span>
       )}
       {stale > 0 && <span class="stale">{f.duration(stale)} old</span>}
@@ -124,14 +123,14 @@ function LegendEntry({ app, plot, name, index }: { app: App; plot: Plot; name: s
 }
 
 /** The value under the cursor, or the last one. */
-function readAt(app: App, name: string, points: Points | undefined): string {
-  if (app.cursor === null) return f.value(app.buffers.get(name)?.last()?.v);
-  if (!points || points.t.length === 0) return "–";
+function readAt(app: App, name: string, points: Points | undefined): number | null {
+  if (app.cursor === null) return app.buffers.get(name)?.last()?.v ?? null;
+  if (!points || points.t.length === 0) return null;
   const k = lowerBound(points.t, app.cursor);
   const a = k - 1;
   const near = k >= points.t.length || (a >= 0 && app.cursor - points.t[a]! <= points.t[k]! - app.cursor) ? a : k;
-  if (Math.abs(points.t[near]! - app.cursor) > Math.max(2000, 12 * app.history.resolution())) return "–";
-  return f.value(points.v[near]);
+  if (Math.abs(points.t[near]! - app.cursor) > Math.max(2000, 12 * app.history.resolution())) return null;
+  return points.v[near] ?? null;
 }
 
 /** How old the last sample is, if that is many times older than usual. */

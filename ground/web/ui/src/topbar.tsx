@@ -1,3 +1,4 @@
+import type { Machine } from "./api.ts";
 import type { App } from "./app.ts";
 import { useChannel } from "./channel.ts";
 import * as f from "./format.ts";
@@ -23,6 +24,7 @@ export function TopBar({ app }: { app: App }) {
       {m && <StatusWord status={m.status} />}
       <Connection app={app} />
       <div class="spacer" />
+      {m && <Accounts m={m} />}
       <button class="quiet" aria-pressed={app.utc} title="UTC or local time (u)" onClick={() => app.set({ utc: !app.utc })}>
         {app.utc ? "UTC" : "Local"}
       </button>
@@ -33,6 +35,29 @@ export function TopBar({ app }: { app: App }) {
         ?<span class="hidden"> Help</span>
       </button>
     </header>
+  );
+}
+
+/** The one line that says whether the machine's records arrive whole; the ledger has the rest. */
+function Accounts({ m }: { m: Machine }) {
+  const a = m.ledger.ground;
+  const waiting = Math.max(0, a.numbered - a.delivered - a.lost);
+  return (
+    <dl class="accounts" aria-label="Records">
+      <Count name="produced" n={a.numbered} />
+      <Count name="delivered" n={a.delivered} />
+      <Count name="waiting" n={waiting} />
+      <Count name="lost" n={a.lost} bad={a.lost > 0} />
+    </dl>
+  );
+}
+
+function Count(p: { name: string; n: number; bad?: boolean }) {
+  return (
+    <div class={p.bad ? "bad" : ""}>
+      <dt>{p.name}</dt>
+      <dd class="num">{f.count(p.n)}</dd>
+    </div>
   );
 }
 

@@ -124,3 +124,34 @@ test("events of a stream are split wherever the network cuts it", async () => {
     assert.deepEqual(got, [{ event: "a", data: '{"µ":1}', id: "7" }, { event: "b", data: "x\ny", id: null }], `cut at ${cut}`);
   }
 });
+
+test("values are read in the size of a person", async () => {
+  const { reading } = await load("format.ts");
+  const of = (v, u) => Object.values(reading(v, u)).join(" ");
+  assert.equal(of(1e8, "ns"), "100 ms");
+  assert.equal(of(-1500, "ns"), "−1.5 µs");
+  assert.equal(of(0, "ns"), "0 µs");
+  assert.equal(of(3 * 2 ** 20, "By/s"), "3.0 MiB/s");
+  assert.equal(of(12.5, "Cel"), "12.500 °C");
+  assert.equal(of("ok", ""), "ok ");
+  assert.equal(of(null, "ns"), "– ns");
+});
+
+test("after a cut, history is asked for up to where the stream goes on", async () => {
+  const { SeriesBuffer } = await load("buffer.ts");
+  const b = new SeriesBuffer(100);
+  b.push([110, 120, 130], [1, 2, 3]);
+  b.dirty = false;
+  b.rely();
+  assert.ok(b.dirty && b.nextSplit() === 130);
+  assert.deepEqual(b.t, [110, 120, 130], "what is there is shown until the store has answered");
+  b.setHistory({ t_ms: [110, 115, 120], mean: [1, 1.5, 2], min: null, max: null }, 100, 130, 1);
+  assert.deepEqual([b.t, b.split, b.nextSplit()], [[130], 130, 130]);
+});
+
+test("readings come before what the machine tells of itself", async () => {
+  const { sorted } = await load("catalog.ts");
+  const s = (layout, kind) => ({ layout, kind });
+  const list = [s("a/health", "health"), s("b/x", "reading"), s("a/task", "diagnostics"), s("a/event", "event"), s("a/y", "reading"), s("c", "new")];
+  assert.deepEqual(sorted(list).map((x) => x.layout), ["a/y", "b/x", "a/event", "a/health", "a/task", "c"]);
+});

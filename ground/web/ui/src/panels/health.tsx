@@ -9,7 +9,7 @@ export function Components({ app }: { app: App }) {
   const list = app.machine?.components ?? [];
   const now = app.now();
   return (
-    <section class="panel" aria-labelledby="h-components">
+    <section class="panel health" aria-labelledby="h-components">
       <h2 id="h-components">
         Components <span class="muted num">{list.length || ""}</span>
       </h2>
@@ -67,7 +67,7 @@ export function Tasks({ app }: { app: App }) {
   useChannel(app.state, app.ui);
   const list = app.machine?.tasks ?? [];
   return (
-    <section class="panel" aria-labelledby="h-tasks">
+    <section class="panel health" aria-labelledby="h-tasks">
       <h2 id="h-tasks">Loop timing</h2>
       {list.length === 0 ? (
         <p class="hint">The machine has not told the timing of any task.</p>
@@ -124,7 +124,7 @@ export function place(us: number, period: number): number {
 }
 
 function JitterBar({ task: t }: { task: Task }) {
-  const w = 64;
+  const w = 48;
   const x = (us: number): number => Math.round(place(us, t.period_us) * w * 2) / 2;
   return (
     <svg class="bar" width={w + 2} height="8" aria-hidden="true">

@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { getLatest, maxSeries, type Sample, type Series } from "../api.ts";
 import type { App } from "../app.ts";
+import { group, matches, sorted } from "../catalog.ts";
 import { useChannel } from "../channel.ts";
 import * as f from "../format.ts";
 import { dragType } from "../plots.tsx";
@@ -10,19 +11,13 @@ import { dragType } from "../plots.tsx";
 const mostRows = 400;
 const latestMS = 2000;
 
-/** Every word must occur somewhere in the name, the unit or the kind. */
-export function matches(s: Series, words: string[]): boolean {
-  const text = `${s.name} ${s.unit} ${s.kind} ${s.type}`.toLowerCase();
-  return words.every((w) => text.includes(w));
-}
-
 export function SeriesPanel({ app }: { app: App }) {
   useChannel(app.ui);
   const [query, setQuery] = useState("");
   const [said, setSaid] = useState("");
   const list = useRef<HTMLDivElement>(null);
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = useMemo(() => [...app.series.values()].filter((s) => matches(s, words)), [app.series, query]);
+  const found = useMemo(() => sorted([...app.series.values()].filter((s) => matches(s, words))), [app.series, query]);
   const groups = useMemo(() => group(found.slice(0, mostRows)), [found]);
   const latest = useLatest(app, found);
   const add = (name: string, fresh: boolean): void => setSaid(app.addSeries(name, fresh ? "new" : app.selected));
@@ -81,8 +76,7 @@ export function SeriesPanel({ app }: { app: App }) {
                     }}
                   >
                     <span class="name">{s.name.slice(layout.length + 1)}</span>
-                    <span class="num reading">{f.value(latest.get(s.name)?.v)}</span>
-                    <span class="unit">{f.unit(s.unit)}</span>
+                    <Reading v={latest.get(s.name)?.v} unit={s.unit} />
                   </button>
                 </li>
               ))}
@@ -102,18 +96,18 @@ export function SeriesPanel({ app }: { app: App }) {
   );
 }
 
-function plotNumber(app: App): number {
-  return Math.max(1, app.plots.findIndex((p) => p.id === app.selected) + 1);
+function Reading({ v, unit }: { v: Sample["v"] | undefined; unit: string }) {
+  const r = f.reading(v, unit);
+  return (
+    <>
+      <span class="num reading">{r.text}</span>
+      <span class="unit">{r.unit}</span>
+    </>
+  );
 }
 
-function group(series: Series[]): [string, Series[]][] {
-  const by = new Map<string, Series[]>();
-  for (const s of series) {
-    const g = by.get(s.layout);
-    if (g) g.push(s);
-    else by.set(s.layout, [s]);
-  }
-  return [...by];
+function plotNumber(app: App): number {
+  return Math.max(1, app.plots.findIndex((p) => p.id === app.selected) + 1);
 }
 
 /** The newest values of the first series in the list. */
