@@ -73,10 +73,18 @@ export function Tasks({ app }: { app: App }) {
         <p class="hint">The machine has not told the timing of any task.</p>
       ) : (
         <table class="tasks">
+          <colgroup>
+            <col class="bars" />
+            <col />
+            <col class="figure" />
+            <col class="figure" />
+            <col class="figure" />
+          </colgroup>
           <thead>
             <tr>
-              <th scope="col">Task</th>
-              <th scope="col">Jitter</th>
+              <th scope="col" colSpan={2}>
+                Task, jitter
+              </th>
               <th scope="col" class="r">
                 p50
               </th>
@@ -91,19 +99,19 @@ export function Tasks({ app }: { app: App }) {
           {list.map((t) => (
             <tbody key={`${t.component}/${t.name}`} data-task={`${t.component}/${t.name}`}>
               <tr>
-                <th scope="row">
+                <th scope="row" colSpan={2}>
                   {t.component}/{t.name}
                 </th>
-                <td>
-                  <JitterBar task={t} />
-                </td>
                 <td class="num r">{f.micros(t.jitter_p50_us)}</td>
                 <td class="num r">{f.micros(t.jitter_p99_us)}</td>
                 <td class={`num r${t.jitter_max_us >= t.period_us ? " bad" : ""}`}>{f.micros(t.jitter_max_us)}</td>
               </tr>
               <tr class="why muted">
-                <td colSpan={5} class="num">
-                  every {f.micros(t.period_us)} ·{" "}
+                <td>
+                  <JitterBar task={t} />
+                </td>
+                <td colSpan={4} class="num">
+                  {f.micros(t.period_us)} ·{" "}
                   <span class={t.misses > 0 ? "missed" : ""}>{t.misses === 0 ? "none" : f.count(t.misses)}</span> of {f.count(t.runs)} missed · exec{" "}
                   {f.micros(t.exec_p99_us)}
                 </td>
@@ -112,7 +120,7 @@ export function Tasks({ app }: { app: App }) {
           ))}
         </table>
       )}
-      {list.length > 0 && <p class="hint scale">Bars: jitter from 1 µs to one period, logarithmic. Exec: 99th percentile.</p>}
+      {list.length > 0 && <p class="hint scale">Bars: jitter from 1 µs to one period, logarithmic. Below: the period, deadlines missed, time of a step (99th percentile).</p>}
     </section>
   );
 }
