@@ -78,9 +78,10 @@ func (b *band) left(now int64, values []byte) bool {
 	return false
 }
 
-// silent reports whether the last record is MaxSilence ago. Where time has gone back nobody knows, and it is.
+// silent reports whether the last record is MaxSilence ago. Where time has gone back the difference wraps around to more
+// than any silence: nobody knows how long it was.
 func (b *band) silent(now int64) bool {
-	return now < b.at || uint64(now)-uint64(b.at) >= uint64(b.MaxSilence)
+	return uint64(now)-uint64(b.at) >= uint64(b.MaxSilence)
 }
 
 // remember keeps a record that has passed. Where it is too short the rest stays as it was.
@@ -140,12 +141,10 @@ func (b *band) moved(f field, values []byte, last []uint64) bool {
 	return false
 }
 
-// outside reports whether x lies outside of the band around last. Numbers that are none are all alike, and so are the
-// two zeros.
+// outside reports whether x, whose bits are not those of last, lies outside of the band around it. Numbers that are none
+// are all alike.
 func (b *band) outside(x, last float64) bool {
 	switch {
-	case x == last:
-		return false
 	case math.IsNaN(x) || math.IsNaN(last):
 		return math.IsNaN(x) != math.IsNaN(last)
 	case math.IsInf(x, 0) || math.IsInf(last, 0):

@@ -292,6 +292,19 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// A third of a second is no whole number of nanoseconds; the next one is waited for.
+func TestARateRoundsToTheSafeSide(t *testing.T) {
+	l := layout("lidar/scan", telemetry.Reading, x)
+	f := newFilter(t, filter.Rule{Rate: &filter.Rate{PerSecond: 3, Burst: 1}})
+	var records []telemetry.Record
+	for _, at := range []time.Duration{0, 333_333_333, 333_333_334} {
+		records = append(records, record(l, at, packet.Normal, packet.None, 1.0))
+	}
+	if got := passes(f, records...); got != "101" {
+		t.Error(got)
+	}
+}
+
 // What one rule lets pass and another holds back was not published: no rule may remember it.
 func TestRulesRememberOnlyWhatWasPublished(t *testing.T) {
 	l := layout("a/b", telemetry.Reading, x)

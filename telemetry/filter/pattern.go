@@ -80,10 +80,9 @@ type compiler struct {
 	choices  [][]byte // what the open braces hold, the last one unfinished
 }
 
-// bad returns an error about the character at byte i.
+// bad returns an error about the character at byte i. Before it are only characters of one byte.
 func (c *compiler) bad(i int, why string, args ...any) error {
-	at := len([]rune(c.pattern[:i])) + 1
-	return fmt.Errorf("filter: pattern %q: character %d: %w: %s", c.pattern, at, telemetry.ErrInvalid, fmt.Sprintf(why, args...))
+	return fmt.Errorf("filter: pattern %q: character %d: %w: %s", c.pattern, i+1, telemetry.ErrInvalid, fmt.Sprintf(why, args...))
 }
 
 func (c *compiler) run() error {

@@ -233,5 +233,5 @@ func (r Rate) burst() int {
 	if r.Burst != 0 {
 		return r.Burst
 	}
-	return max(1, int(math.Ceil(r.PerSecond)))
+	return int(math.Ceil(r.PerSecond))
 }
