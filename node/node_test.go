@@ -20,6 +20,7 @@ import (
 	"github.com/fulmar-io/fulmar/env/simdisk"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/telemetry/filter"
 )
 
 // part is a component that notes what happens to it.
@@ -200,6 +201,71 @@ func TestAFailureIsContained(t *testing.T) {
 			t.Errorf("health %+v", h)
 		}
 	})
+}
+
+// What a filter holds back is counted as filtered and has no number; what is left is numbered without gaps.
+func TestWhatAFilterHoldsBackIsCounted(t *testing.T) {
+	run := func(rules ...filter.Rule) (health map[string]fulmar.Health, numbered uint64) {
+		set, err := filter.New(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			var log journal
+			var accel, raw, volts fulmar.Out[float64]
+			imu := &part{name: "imu", log: &log, tasks: []fulmar.Task{{Name: "loop", Period: 10 * time.Millisecond,
+				Writes: []fulmar.Output{accel.As("accel"), raw.As("raw")}, Step: func(s *fulmar.Step) error {
+					accel.Set(float64(s.Run))
+					raw.Set(1)
+					if s.Run == 50 {
+						s.Event(fulmar.Info, "half of it")
+						s.Event(fulmar.Warning, "half of it is gone")
+					}
+					return nil
+				}}}}
+			battery := &part{name: "battery", log: &log, tasks: []fulmar.Task{{Name: "loop", Period: 10 * time.Millisecond,
+				Writes: []fulmar.Output{volts.As("volts")}, Step: func(*fulmar.Step) error { volts.Set(12); return nil }}}}
+			o := options(imu, battery)
+			o.Filter = set.NewFilter
+			n, err := node.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 995*time.Millisecond)
+			defer cancel()
+			if err := n.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			health = make(map[string]fulmar.Health)
+			for _, h := range n.Health() {
+				health[h.Name] = h.Health
+			}
+			for _, a := range n.CourierStatus().Accounts {
+				if a.Lost() != 0 || a.Numbered != a.Delivered+a.Waiting {
+					t.Errorf("account %+v", a)
+				}
+				numbered += a.Numbered
+			}
+		})
+		return health, numbered
+	}
+	whole, all := run()
+	if h := whole["imu"]; h.Published < 200 || h.Filtered != 0 {
+		t.Fatalf("without rules: %+v", h)
+	}
+	some, rest := run(filter.Rule{Match: "imu/accel", OneOf: 10}, filter.Rule{Match: "imu/raw", Drop: true},
+		filter.Rule{MinSeverity: fulmar.Warning}, filter.Rule{Match: "battery/*", Deadband: &filter.Deadband{Absolute: 0.1}})
+	// Per 100 steps: 10 of accel, none of raw, the warning; and one of the battery.
+	steps := (whole["imu"].Published - 2) / 2
+	if h := some["imu"]; h.Published != (steps+9)/10+1 || h.Published+h.Filtered != whole["imu"].Published {
+		t.Errorf("imu: %d published, %d filtered, of %d", h.Published, h.Filtered, whole["imu"].Published)
+	}
+	if h := some["battery"]; h.Published != 1 || h.Filtered != whole["battery"].Published-1 {
+		t.Errorf("battery: %d published, %d filtered, of %d", h.Published, h.Filtered, whole["battery"].Published)
+	}
+	if filtered := some["imu"].Filtered + some["battery"].Filtered; rest != all-filtered {
+		t.Errorf("%d records have a number, of %d, and %d were held back", rest, all, filtered)
+	}
 }
 
 func TestMachinesThatDoNotFitTogether(t *testing.T) {

@@ -11,6 +11,6 @@
 //		{Name: "temperature", Type: packet.Float32, Unit: "Cel"},
 //	}}
 //
-// Sub-packages: packet is the row form of a record, frame the columnar form that travels and is stored, ledger the
-// accounts that every hop keeps. This package imports only those below it and may be imported by everything above.
+// Sub-packages: packet is the row form of a record, frame the columnar form that travels and is stored, filter the rules
+// that hold records back, ledger the accounts that every hop keeps. This package imports only those below it and may be imported by everything above.
 package telemetry

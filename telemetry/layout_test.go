@@ -198,6 +198,27 @@ func TestNames(t *testing.T) {
 	}
 }
 
+func TestKindsAreReadBack(t *testing.T) {
+	for i := range 256 {
+		k := telemetry.Kind(i)
+		b, err := k.MarshalText()
+		if !k.Valid() {
+			if !errors.Is(err, telemetry.ErrInvalid) {
+				t.Errorf("kind %d is written: %q, %v", i, b, err)
+			}
+			continue
+		}
+		var got telemetry.Kind
+		if err != nil || string(b) != k.String() || got.UnmarshalText(b) != nil || got != k {
+			t.Errorf("kind %d: %q, %v, read back as %d", i, b, err, got)
+		}
+	}
+	k := telemetry.Event
+	if err := k.UnmarshalText([]byte("events")); !errors.Is(err, telemetry.ErrInvalid) || k != telemetry.Event {
+		t.Errorf("%v, %s", err, k)
+	}
+}
+
 func ExampleLayout() {
 	l := &telemetry.Layout{Name: "imu", Kind: telemetry.Reading, Fields: []telemetry.Field{
 		{Name: "accel", Type: packet.Float32, Len: 3, Unit: "m/s2"},

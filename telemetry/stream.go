@@ -42,6 +42,25 @@ func (k Kind) String() string {
 	return "invalid"
 }
 
+// MarshalText implements encoding.TextMarshaler.
+func (k Kind) MarshalText() ([]byte, error) {
+	if !k.Valid() {
+		return nil, fmt.Errorf("telemetry: kind %d: %w", uint8(k), ErrInvalid)
+	}
+	return []byte(k.String()), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (k *Kind) UnmarshalText(b []byte) error {
+	for known := Reading; known <= Definition; known++ {
+		if string(b) == known.String() {
+			*k = known
+			return nil
+		}
+	}
+	return fmt.Errorf("telemetry: kind %q: %w: want reading, health, diagnostics, event or definition", b, ErrInvalid)
+}
+
 // Boot names one start of a machine's control half: 48 bits of Unix milliseconds, then 80 random bits. Boots sort by
 // time as far as the machine's clock can be believed; the random bits keep two boots apart when it cannot.
 type Boot [16]byte

@@ -35,31 +35,28 @@ type Header struct {
 
 // ParseHeader reads and checks the header of p. It does not look at the values beyond checking that exactly
 // Header.Len bytes follow.
-func ParseHeader(p []byte) (Header, error) {
+func ParseHeader(p []byte) (h Header, err error) {
 	if len(p) < HeaderSize {
-		return Header{}, ErrShort
+		return h, ErrShort
 	}
 	if len(p) > MaxSize {
-		return Header{}, ErrTooLarge
+		return h, ErrTooLarge
 	}
-	h := Header{
-		Layout:   binary.LittleEndian.Uint64(p),
-		Seq:      binary.LittleEndian.Uint64(p[offSeq:]),
-		Mono:     int64(binary.LittleEndian.Uint64(p[offMono:])),
-		Wall:     int64(binary.LittleEndian.Uint64(p[offWall:])),
-		Class:    Class(p[offClass]),
-		Severity: Severity(p[offSev]),
-		Len:      binary.LittleEndian.Uint32(p[offLen:]),
-	}
-	if !h.Class.Valid() || !h.Severity.Valid() || p[34] != 0 || p[35] != 0 {
-		return Header{}, ErrHeader
+	class, severity, n := Class(p[offClass]), Severity(p[offSev]), binary.LittleEndian.Uint32(p[offLen:])
+	if !class.Valid() || !severity.Valid() || p[34] != 0 || p[35] != 0 {
+		return h, ErrHeader
 	}
 	switch have := uint32(len(p) - HeaderSize); {
-	case h.Len > have:
-		return Header{}, ErrShort
-	case h.Len < have:
-		return Header{}, ErrTrailing
+	case n > have:
+		return h, ErrShort
+	case n < have:
+		return h, ErrTrailing
 	}
+	h.Layout = binary.LittleEndian.Uint64(p)
+	h.Seq = binary.LittleEndian.Uint64(p[offSeq:])
+	h.Mono = int64(binary.LittleEndian.Uint64(p[offMono:]))
+	h.Wall = int64(binary.LittleEndian.Uint64(p[offWall:]))
+	h.Class, h.Severity, h.Len = class, severity, n
 	return h, nil
 }
 

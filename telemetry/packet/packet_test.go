@@ -217,6 +217,41 @@ func TestNamesOfTheNumbers(t *testing.T) {
 	}
 }
 
+func TestNamesAreReadBack(t *testing.T) {
+	for i := range 256 {
+		c, s := packet.Class(i), packet.Severity(i)
+		if b, err := c.MarshalText(); c.Valid() {
+			var got packet.Class
+			if err != nil || string(b) != c.String() || got.UnmarshalText(b) != nil || got != c {
+				t.Errorf("class %d: %q, %v, read back as %d", i, b, err, got)
+			}
+		} else if !errors.Is(err, packet.ErrClass) {
+			t.Errorf("class %d is written: %q, %v", i, b, err)
+		}
+		if b, err := s.MarshalText(); s.Valid() {
+			var got packet.Severity
+			if err != nil || string(b) != s.String() || got.UnmarshalText(b) != nil || got != s {
+				t.Errorf("severity %d: %q, %v, read back as %d", i, b, err, got)
+			}
+		} else if !errors.Is(err, packet.ErrSeverity) {
+			t.Errorf("severity %d is written: %q, %v", i, b, err)
+		}
+	}
+	c, s := packet.Bulk, packet.Error
+	for _, name := range []string{"", "Urgent", "urgent ", "warn", "bul", "invalid"} {
+		if err := c.UnmarshalText([]byte(name)); !errors.Is(err, packet.ErrClass) || c != packet.Bulk {
+			t.Errorf("class %q: %v, %s", name, err, c)
+		}
+		if err := s.UnmarshalText([]byte(name)); !errors.Is(err, packet.ErrSeverity) || s != packet.Error {
+			t.Errorf("severity %q: %v, %s", name, err, s)
+		}
+	}
+	name := []byte("critical")
+	if n := testing.AllocsPerRun(100, func() { _ = s.UnmarshalText(name) }); n != 0 {
+		t.Errorf("%v allocations to read a name", n)
+	}
+}
+
 func Example() {
 	var w packet.Writer // one for each task, used again and again
 	w.Reset(nil, packet.Header{Layout: 7, Mono: 1_000_000, Class: packet.Normal})

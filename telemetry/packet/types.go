@@ -128,6 +128,8 @@ const (
 	ErrType     Err = 3 // a value of another type was asked for, or a bool is neither 0 nor 1
 	ErrHeader   Err = 4 // a class, severity or reserved byte has no meaning
 	ErrTooLarge Err = 5 // the record exceeds MaxSize
+	ErrClass    Err = 6 // a name, or a number, that no class has
+	ErrSeverity Err = 7 // a name, or a number, that no severity has
 )
 
 // Error implements error.
@@ -143,6 +145,10 @@ func (e Err) Error() string {
 		return "packet: header without meaning"
 	case ErrTooLarge:
 		return "packet: larger than 64 KiB"
+	case ErrClass:
+		return "packet: no such class: want urgent, normal or bulk"
+	case ErrSeverity:
+		return "packet: no such severity: want none, debug, info, warning, error or critical"
 	}
 	return "packet: error"
 }
