@@ -104,7 +104,7 @@ func newHouse(n *Node, outputs []*fulmar.Layout) *house {
 
 // open makes the publisher and publishes every layout of the machine, before anything that uses it.
 func (h *house) open() (err error) {
-	if h.publisher, err = fulmar.NewPublisher(h.n.region, houseProducer, nil); err != nil {
+	if h.publisher, err = fulmar.NewPublisher(h.n.region, houseProducer, h.n.filter()); err != nil {
 		return err
 	}
 	h.status = h.n.courier.Status

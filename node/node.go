@@ -30,8 +30,8 @@ type Options struct {
 	Courier courier.Options // Device and Disk are filled in
 	// RingBytes is the room of each task's ring. Default 1 MiB.
 	RingBytes int
-	// Filter makes the filter of one task's publisher, such as the NewFilter of a filter.Set; nil, or a nil result, passes
-	// everything. What the node itself publishes (health, timing, accounts, definitions) is not filtered.
+	// Filter makes the filter of one publisher, filter.Set's NewFilter say: of each task, and of what the node tells of
+	// itself. Nil, or a nil result, passes everything.
 	Filter func() telemetry.Filter
 	// HealthPeriod is how often health, timing and accounts are published. Default 1 s.
 	HealthPeriod time.Duration

@@ -12,6 +12,7 @@ import (
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/link/carrier"
 	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/filter"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
@@ -22,6 +23,7 @@ type Settings struct {
 	Data         string             `doc:"folder of what must outlive the process: the spool, the dead letters"`
 	Links        []carrier.Settings `doc:"ways to the ground, most preferred first: URLs, or mappings with url; none keeps everything in the spool"`
 	Courier      CourierSettings    `doc:"how what was published is brought to the ground"`
+	Filters      []filter.Rule      `doc:"what is held back before it is numbered: the rules that match a record apply in order"`
 	Ring         config.Size        `doc:"shared memory per task, for what is published and not yet spooled" min:"128KiB" max:"1GiB"`
 	HealthPeriod time.Duration      `doc:"between reports of health, timing and accounts" min:"10ms" max:"1h"`
 	StopTimeout  time.Duration      `doc:"how long each component may take to start or to stop" min:"10ms" max:"10m"`
@@ -109,6 +111,9 @@ func (s *Settings) Validate() error {
 	if err := telemetry.ValidateDevice(s.Device); err != nil {
 		return &config.FieldError{Field: "device", Err: err}
 	}
+	if len(s.Filters) > filter.MaxRules {
+		return config.Wrong("filters", "%d rules; at most %d", len(s.Filters), filter.MaxRules)
+	}
 	return nil
 }
 
@@ -117,9 +122,19 @@ func (s *Settings) Validate() error {
 func (s *Settings) Options() (Options, error) {
 	o := Options{Device: s.Device, RingBytes: int(s.Ring), HealthPeriod: s.HealthPeriod, StopTimeout: s.StopTimeout, Linger: s.Linger,
 		Courier: s.Courier.Options()}
-	var err error
-	o.Links, err = s.Dialers()
-	return o, err
+	var err, linkErr error
+	o.Filter, err = s.NewFilter()
+	o.Links, linkErr = s.Dialers()
+	return o, errors.Join(err, linkErr)
+}
+
+// NewFilter returns what makes the filter of a publisher.
+func (s *Settings) NewFilter() (func() telemetry.Filter, error) {
+	rules, err := filter.New(s.Filters)
+	if err != nil {
+		return nil, err
+	}
+	return rules.NewFilter, nil
 }
 
 // Dialers returns the links.

@@ -38,7 +38,10 @@ func TestDefaultSettingsAreTheDefaults(t *testing.T) {
 	got.Courier = got.Courier.WithDefaults()
 	want := node.Options{Device: "d"}.WithDefaults()
 	want.Courier = want.Courier.WithDefaults()
-	got.Logger, want.Logger, got.Rings, want.Rings = nil, nil, nil, nil
+	if got.Filter() != nil {
+		t.Error("there is a filter")
+	}
+	got.Filter, got.Logger, want.Logger, got.Rings, want.Rings = nil, nil, nil, nil, nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -50,6 +53,7 @@ device: d
 links: ["file:///x", "mqtt://a"]
 ring: 2MiB
 health_period: 3s
+filters: [{match: "imu/*", one_of: 10}, {min_severity: info}]
 stop_timeout: 4s
 linger: 5s
 courier:
@@ -66,7 +70,7 @@ courier:
 		t.Fatal(err)
 	}
 	if len(o.Links) != 2 || o.Links[0].String() != "file:///x" || o.RingBytes != 2<<20 || o.HealthPeriod != 3*time.Second ||
-		o.StopTimeout != 4*time.Second || o.Linger != 5*time.Second {
+		o.StopTimeout != 4*time.Second || o.Filter() == nil || o.Linger != 5*time.Second {
 		t.Errorf("%+v", o)
 	}
 	var want courier.Options
@@ -87,6 +91,10 @@ func TestImpossibleSettings(t *testing.T) {
 		"device: Rover 7\n": "m.yaml:1:9: device: ",
 		"device: d\ncourier: {delivery: {backoff_cap: 1ms}}\n": "m.yaml:2:35: courier.delivery.backoff_cap: 1ms is less than backoff_base, 250ms",
 		"linger: 1s\n": "m.yaml: device: missing",
+		"device: d\nfilters:\n  - match: 'imu/['\n    drop: true\n":         "m.yaml:3:12: filters[0].match: ",
+		"device: d\nfilters:\n  - drop: true\n":                             "m.yaml:3:5: filters[0]: drop without match",
+		"device: d\nfilters:\n  - match: x\n    deadband: {absolute: -1}\n": "m.yaml:4:26: filters[0].deadband.absolute: -1 is less than 0",
+		"device: d\nfilters: [{match: x, one_of: 10, kinds: [readings]}]\n": "m.yaml:2:42: filters[0].kinds[0]: ",
 	} {
 		if _, err := load(t, content); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", content, err)

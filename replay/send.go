@@ -28,6 +28,8 @@ type Options struct {
 	Links  []link.Dialer
 	// Courier shapes batches, spool and delivery; Device and Disk are filled in.
 	Courier courier.Options
+	// Filter holds messages back; nil passes all.
+	Filter telemetry.Filter
 	// Speed is how fast: 1 is real time, 2 twice that, 0 as fast as it goes.
 	Speed float64
 	// Linger is how long to wait, after the last message, for the ground to have everything.
@@ -38,7 +40,9 @@ type Options struct {
 
 // Result is what a replay came to.
 type Result struct {
-	Messages, Readings uint64 // published, of the recording
+	Messages uint64 // of the recording
+	Filtered uint64 // of them, held back by the filter
+	Readings uint64 // in those that were published
 	Account            ledger.Account
 	BytesOnLink        uint64
 	Repeats            uint64  // frames sent again
@@ -76,7 +80,7 @@ func Send(ctx context.Context, o Options, recording *ulog.Reader) (Result, error
 	}
 	s := &sender{o: o}
 	if err = c.Attach(region, own); err == nil {
-		s.publisher, err = fulmar.NewPublisher(region, source, nil)
+		s.publisher, err = fulmar.NewPublisher(region, source, o.Filter)
 	}
 	if err == nil {
 		err = s.send(ctx, c, recording, func() time.Duration { return time.Duration(clock.Now().Mono) })

@@ -49,6 +49,10 @@ func (s *sender) publish(ctx context.Context, r *ulog.Reader) error {
 			return fmt.Errorf("replay: message at %d: %w", e.Offset, err)
 		}
 		s.result.Messages++
+		if _, filtered, _ := s.publisher.Counts(); filtered > s.result.Filtered {
+			s.result.Filtered = filtered
+			continue
+		}
 		s.result.Readings += uint64(e.Record.Layout.Series())
 	}
 }

@@ -39,6 +39,12 @@ impossible value is an error, never passed over. A relative path is relative to 
     courier:
       batch: {max_age: 2s}
       spool: {max_bytes: 4GiB}
+    filters:
+      - match: "imu/*"           # one of ten
+        one_of: 10
+      - match: "battery/state"   # where it moved by half a percent, and every 10 s all the same
+        deadband: {relative: 0.005, max_silence: 10s}
+      - min_severity: info       # events
 
 A duration has its unit: 500ms, 2s, 1h30m. A size is in bytes, or with a unit: 64MiB, 1GB.
 `

@@ -105,8 +105,12 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	newFilter, err := s.NewFilter()
+	if err != nil {
+		return err
+	}
 	started := time.Now()
-	result, err := replay.Send(c.Context(), replay.Options{Device: s.Device, Disk: disk, Links: links, Courier: s.Courier.Options(), Speed: o.speed, Linger: s.Linger,
+	result, err := replay.Send(c.Context(), replay.Options{Device: s.Device, Disk: disk, Links: links, Courier: s.Courier.Options(), Filter: newFilter(), Speed: o.speed, Linger: s.Linger,
 		Random: crand.Reader, Logger: slog.Default()}, reader)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -119,7 +123,8 @@ type replaySummary struct {
 	Device          string   `json:"device"`
 	Seconds         float64  `json:"seconds"`
 	Messages        uint64   `json:"messages"` // of the recording
-	Readings        uint64   `json:"readings"` // of the recording
+	Filtered        uint64   `json:"filtered"` // of them, held back by the settings' filters
+	Readings        uint64   `json:"readings"` // in the messages that were not
 	Produced        uint64   `json:"produced"` // records numbered: the messages and their layouts
 	Delivered       uint64   `json:"delivered"`
 	Waiting         uint64   `json:"waiting"`
@@ -131,7 +136,7 @@ type replaySummary struct {
 }
 
 func tellReplay(c *cobra.Command, path string, o replayOptions, m node.Settings, r replay.Result, elapsed time.Duration, temporary bool) error {
-	s := replaySummary{Device: m.Device, Seconds: elapsed.Seconds(), Messages: r.Messages, Readings: r.Readings,
+	s := replaySummary{Device: m.Device, Seconds: elapsed.Seconds(), Messages: r.Messages, Filtered: r.Filtered, Readings: r.Readings,
 		Produced: r.Account.Numbered, Delivered: r.Account.Delivered, Waiting: r.Account.Waiting, Lost: r.Account.Lost(),
 		FramesRepeated: r.Repeats, BytesOnLink: r.BytesOnLink}
 	if r.Readings > 0 {

@@ -28,31 +28,31 @@ const maxRefill = 10 * 365 * 24 * time.Hour
 type Rule struct {
 	// Match names the layouts, as "component/port"; see Pattern. Default: all of them, except for Drop, which has no
 	// default.
-	Match Pattern
+	Match Pattern `doc:"layouts it is about, as component/port: * is any part without a slash, ** also slashes, ? a character, {a,b} a choice; all if empty"`
 	// Kinds the rule is about, of reading, health, diagnostics and event. Default: readings and diagnostics; with
 	// MinSeverity: events; with Keep: all.
-	Kinds []telemetry.Kind
+	Kinds []telemetry.Kind `doc:"kinds it is about: reading, health, diagnostics, event; if empty readings and diagnostics, with min_severity events, with keep all"`
 	// Classes the rule is about. Default: all.
-	Classes []packet.Class
+	Classes []packet.Class `doc:"classes it is about: urgent, normal, bulk; all if empty"`
 	// Severities the rule is about, which only events have; the others have "none". Default: all.
-	Severities []packet.Severity
+	Severities []packet.Severity `doc:"severities it is about, of events; all if empty"`
 	// Alarms says that the rule is also about records of severity warning or worse and about health records that tell a
 	// change of status. Default: it leaves them alone. Keep needs no leave to keep them.
-	Alarms bool
+	Alarms bool `doc:"it is also about warnings and worse and about changes of status, which are left alone otherwise"`
 
 	// Keep lets the record pass; the rules after this one are not asked.
-	Keep bool
+	Keep bool `doc:"let the record pass; the rules after this one are not asked"`
 	// Drop holds the record back.
-	Drop bool
+	Drop bool `doc:"hold the record back"`
 	// MinSeverity holds back the events below it. Range: info to warning; to critical with Alarms. Default: none.
-	MinSeverity packet.Severity
+	MinSeverity packet.Severity `doc:"hold back events below it"`
 	// OneOf lets one of so many records pass, the first of them. Range: 1, which lets all pass, to MaxOneOf. Default 0:
 	// does not apply.
-	OneOf int
+	OneOf int `doc:"let one of so many pass; 0 does not apply" max:"1000000"`
 	// Deadband holds back what has not changed enough. Default nil: does not apply.
-	Deadband *Deadband
+	Deadband *Deadband `doc:"hold back what has not changed enough"`
 	// Rate bounds the records per second. Default nil: does not apply.
-	Rate *Rate
+	Rate *Rate `doc:"bound the records per second"`
 }
 
 // Deadband lets a record pass if one of its numbers has moved out of the band around its value in the last record that
@@ -60,26 +60,26 @@ type Rule struct {
 // over, or if it is the first.
 type Deadband struct {
 	// Absolute is the half width of the band, in the unit of the field. Range: 0, at which any change is one, and up.
-	Absolute float64
+	Absolute float64 `doc:"half width of the band, in the field's unit; at 0 any change is one" min:"0"`
 	// Relative is the half width as a share of the last value: 0.01 is one per cent. With Absolute the wider one counts,
 	// which gives values near zero a band too. Range: 0 to below 1. Default 0.
-	Relative float64
+	Relative float64 `doc:"half width as a share of the last value; the wider one counts" min:"0" max:"1"`
 	// MaxSilence is the time after which a record passes though nothing has changed. It is looked at when there is a
 	// record. Range: 0, which is for ever, and up. Default 0.
-	MaxSilence time.Duration
+	MaxSilence time.Duration `doc:"after so long a record passes though nothing has changed; 0s is for ever" min:"0s"`
 	// Fields are the names of those that count; a vector counts as a whole. A layout with none of them is left alone.
 	// Default: all.
-	Fields []string
+	Fields []string `doc:"names of the fields that count; all if empty"`
 }
 
 // Rate is a token bucket: each record that passes takes a token, and without one it is held back. In a time t at most
 // Burst + PerSecond × t records of a layout pass.
 type Rate struct {
 	// PerSecond is how many tokens come in a second. Range: MinRate to MaxRate.
-	PerSecond float64
+	PerSecond float64 `doc:"records per second" min:"0.000001" max:"1000000"`
 	// Burst is how many tokens the bucket holds; it starts full. Range: 1 to MaxBurst. Default 0: those of one second,
 	// at least one.
-	Burst int
+	Burst int `doc:"records at once; 0 is those of one second" min:"0" max:"1000000"`
 }
 
 // invalid returns an error that wraps telemetry.ErrInvalid. What it is about comes first.
