@@ -40,14 +40,14 @@ type Options struct {
 
 // Result is what a replay came to.
 type Result struct {
-	Messages uint64 // of the recording
-	Filtered uint64 // of them, held back by the filter
-	Readings uint64 // in those that were published
-	Account            ledger.Account
-	BytesOnLink        uint64
-	Repeats            uint64  // frames sent again
-	Damaged            []error // places of the recording that were passed over
-	Links              []delivery.LinkStatus
+	Messages    uint64 // of the recording
+	Filtered    uint64 // of them, held back by the filter
+	Readings    uint64 // in those that were published
+	Account     ledger.Account
+	BytesOnLink uint64
+	Repeats     uint64  // frames sent again
+	Damaged     []error // places of the recording that were passed over
+	Links       []delivery.LinkStatus
 }
 
 type sender struct {
