@@ -43,7 +43,7 @@ cover: ## coverage, with its floor
 cross: ## builds for the other systems
 	./scripts/cross
 
-torture: ## long runs: 10,000 worlds of 10 minutes, a million crash points, every bit
+torture: ## long runs: 10,000 worlds of 10 minutes, a million crash points
 	./scripts/torture
 
 bench: ## bytes and time per reading, beside others
