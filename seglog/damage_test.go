@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/fulmar-io/fulmar/env/simdisk"
@@ -45,7 +46,7 @@ func written(t testing.TB, size, segmentSize int64) (*simdisk.Disk, [][]byte) {
 	return disk, recs
 }
 
-var pooledReader = new(Reader)
+var readers = sync.Pool{New: func() any { return new(Reader) }}
 
 // salvage opens a log and returns how many records are lost. Those that are there must be what was written.
 func salvage(t testing.TB, disk *simdisk.Disk, recs [][]byte) (lost int, l *Log) {
@@ -57,7 +58,8 @@ func salvage(t testing.TB, disk *simdisk.Disk, recs [][]byte) (lost int, l *Log)
 	if l.Next() > uint64(len(recs))+1 {
 		t.Fatalf("next is %d of %d records", l.Next(), len(recs))
 	}
-	r, got := pooledReader, 0 // a window for each of half a million logs would be most of the work
+	r, got := readers.Get().(*Reader), 0 // a window for each of half a million logs would be most of the work
+	defer readers.Put(r)
 	*r = Reader{log: l, index: l.First(), scan: r.scan}
 	for {
 		index, p, err := r.Next()
