@@ -68,6 +68,12 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 	if o.speed < 0 {
 		return &usageError{err: fmt.Errorf("replay: speed %g", o.speed), hint: "1 is real time, 0 as fast as it goes"}
 	}
+	if o.device == "" {
+		o.device = deviceOf(path)
+	}
+	if err := telemetry.ValidateDevice(o.device); err != nil {
+		return &usageError{err: err, hint: "name the machine with --device, for example --device rover-1"}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -76,9 +82,6 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 	reader, err := ulog.NewReader(f, ulog.Options{})
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
-	}
-	if o.device == "" {
-		o.device = deviceOf(path)
 	}
 	temporary := o.data == ""
 	if temporary {
