@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fulmar-io/fulmar/ground/broker"
+	"github.com/fulmar-io/fulmar/seglog"
 )
 
 // Exit statuses, as the documentation promises them.
@@ -87,6 +88,9 @@ func hintFor(err error) string {
 	var port *broker.PortError
 	if errors.As(err, &port) {
 		return portHint(port)
+	}
+	if errors.Is(err, seglog.ErrDiskFull) {
+		return "make room on the disk, or choose a folder on another with --data"
 	}
 	return ""
 }

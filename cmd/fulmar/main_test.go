@@ -37,12 +37,18 @@ type process struct {
 
 func startChild(t *testing.T, kind string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], args...)}
-	p.cmd.Env = append(os.Environ(), childEnv+"="+kind)
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p := child(kind, args...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+// child returns a process that is not started.
+func child(kind string, args ...string) *process {
+	p := &process{cmd: exec.Command(os.Args[0], args...)}
+	p.cmd.Env = append(os.Environ(), childEnv+"="+kind)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	return p
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +39,22 @@ func flightLog(messages int) []byte {
 			continue
 		}
 		b = ulogtest.AppendMessage(b, 'D', uint16(1), us, float32(i), float32(-i), float32(i*i), 20+float64(i)/100)
+	}
+	return b
+}
+
+// noiseLog makes a log of messages that no compression makes smaller: about 500 bytes each.
+func noiseLog(messages int) []byte {
+	b := ulogtest.AppendHeader(nil, 0)
+	b = ulogtest.AppendMessage(b, 'F', "noise:uint64_t timestamp;double[60] x;")
+	b = ulogtest.AppendMessage(b, 'A', byte(0), uint16(1), "noise")
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range messages {
+		var x [60]uint64
+		for j := range x {
+			x[j] = rng.Uint64()
+		}
+		b = ulogtest.AppendMessage(b, 'D', uint16(1), uint64(1000*(i+1)), x[:])
 	}
 	return b
 }
