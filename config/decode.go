@@ -86,8 +86,7 @@ func (d *decoder) from(t *tree) string {
 }
 
 // wrongType says what is wanted and what is there.
-func (d *decoder) wrongType(key string, t *tree, want reflect.Type) {
-	hint := ""
+func (d *decoder) wrongType(key string, t *tree, want reflect.Type, hint string) {
 	if nature(want) == "a string" && (t.form == number || t.form == boolean) {
 		hint = fmt.Sprintf("put it in quotes: %q", t.text)
 	}
@@ -107,7 +106,7 @@ func quoted(t *tree) string {
 
 func (d *decoder) text(key string, t *tree, v reflect.Value) {
 	if t.form == mapping || t.form == list {
-		d.wrongType(key, t, v.Type())
+		d.wrongType(key, t, v.Type(), "")
 		return
 	}
 	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(t.text)); err != nil {
@@ -136,7 +135,7 @@ func oneOf(word string, choices []string) string {
 
 func (d *decoder) structure(key string, t *tree, v reflect.Value) {
 	if t.form != mapping {
-		d.wrongType(key, t, v.Type())
+		d.wrongType(key, t, v.Type(), "")
 		return
 	}
 	fields := fieldsOf(v.Type())
@@ -219,7 +218,11 @@ func (d *decoder) list(key string, t *tree, v reflect.Value) {
 			}
 		}
 	} else if t.form != list {
-		d.wrongType(key, t, v.Type())
+		hint := ""
+		if t.form != mapping {
+			hint = fmt.Sprintf("a list of one is [%s]", t.text)
+		}
+		d.wrongType(key, t, v.Type(), hint)
 		return
 	}
 	s := reflect.MakeSlice(v.Type(), len(items), len(items))
@@ -231,7 +234,7 @@ func (d *decoder) list(key string, t *tree, v reflect.Value) {
 
 func (d *decoder) mapping(key string, t *tree, v reflect.Value) {
 	if t.form != mapping {
-		d.wrongType(key, t, v.Type())
+		d.wrongType(key, t, v.Type(), "")
 		return
 	}
 	m := reflect.MakeMapWithSize(v.Type(), len(t.keys))
@@ -245,11 +248,11 @@ func (d *decoder) mapping(key string, t *tree, v reflect.Value) {
 
 func (d *decoder) scalar(key string, t *tree, v reflect.Value) {
 	if t.form == mapping || t.form == list {
-		d.wrongType(key, t, v.Type())
+		d.wrongType(key, t, v.Type(), "")
 		return
 	}
 	if err := assign(t, v); errors.Is(err, errType) {
-		d.wrongType(key, t, v.Type())
+		d.wrongType(key, t, v.Type(), "")
 	} else if err != nil {
 		d.tell(key, t, "", "%s", err)
 	}

@@ -9,7 +9,7 @@ import (
 
 // Options of Load.
 type Options struct {
-	// Environ are the variables, as os.Environ has them; nil for none.
+	// Environ are the variables, as os.Environ has them; nil for none. An empty one sets nothing.
 	Environ []string
 	// Prefix of the variables that are meant. Default "FULMAR".
 	Prefix string
@@ -103,7 +103,7 @@ func (d *decoder) environment(root *tree, o Options) {
 	for _, e := range environ {
 		name, value, _ := strings.Cut(e, "=")
 		rest, ok := strings.CutPrefix(name, prefix+"_")
-		if !ok {
+		if !ok || value == "" {
 			continue
 		}
 		path := strings.Split(strings.ToLower(rest), "__")

@@ -31,6 +31,7 @@ type Runner struct {
 	events chan func(now time.Duration)
 	wg     sync.WaitGroup
 	conns  []*connection // of the loop
+	disk   error         // what was told of the disk last; of the loop
 	status atomic.Pointer[Status]
 }
 
@@ -127,6 +128,13 @@ func (r *Runner) loop(ctx, background context.Context, enough func() bool) {
 func (r *Runner) publish() {
 	s := r.Courier.Status()
 	r.status.Store(&s)
+	switch {
+	case s.DiskError != nil && r.disk == nil:
+		r.Logger.Error("the spool cannot be written; records wait in memory, and those that find no room there are lost", "error", s.DiskError)
+	case s.DiskError == nil && r.disk != nil:
+		r.Logger.Info("the spool can be written again")
+	}
+	r.disk = s.DiskError
 }
 
 func (r *Runner) perform(background context.Context) {

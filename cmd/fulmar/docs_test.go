@@ -24,7 +24,8 @@ the environment, and over those the flags of the command line:
     FULMAR_COURIER__BATCH__MAX_AGE=500ms fulmar demo
     fulmar ground ground.yaml --http 127.0.0.1:9090
 
-A variable's name is FULMAR_ and the key in capitals, with two underscores for each dot; a list is written a,b,c.
+A variable's name is FULMAR_ and the key in capitals, with two underscores for each dot; a list is written a,b,c, and an
+empty variable sets nothing.
 
 ` + "`fulmar check FILE`" + ` says what is wrong with a file, where, and what was probably meant; ` + "`--print`" + ` prints every setting in effect and
 where it came from; ` + "`fulmar check --schema machine`" + ` prints the JSON Schema for an editor. An unknown key, a wrong type or an

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -110,6 +111,9 @@ func instant(flag, s string) (int64, error) {
 // writeNew makes a file that must not exist, and removes it again if it could not be written whole.
 func writeNew(path string, write func(io.Writer) error) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if errors.Is(err, fs.ErrExist) {
+		return &hintedError{err: err, hint: "nothing is written over; choose another file with --out, or remove this one"}
+	}
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,7 @@ import (
 	"github.com/fulmar-io/fulmar/ground/ingest"
 	"github.com/fulmar-io/fulmar/ground/store"
 	"github.com/fulmar-io/fulmar/seglog"
+	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/frame"
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -187,13 +190,20 @@ func (r *spoolReport) letters(disk env.Disk, dir string, s *spool.Spool, resend 
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	var failed error
+	type numbers struct {
+		stream telemetry.Stream
+		first  uint64
+	}
+	// A machine that died before it had noted a refusal was refused again, and has the letter twice.
+	resent := make(map[numbers]bool)
 	err = d.Each(func(l courier.DeadLetter) bool {
 		h, err := frame.Peek(l.Frame)
 		if err != nil {
 			return true
 		}
 		r.Dead = append(r.Dead, letter{Index: l.Index, Stream: h.Stream.String(), First: h.First, Records: h.Count, Code: l.Code.String(), Reason: l.Reason})
-		if resend {
+		if n := (numbers{h.Stream, h.First}); resend && !resent[n] {
+			resent[n] = true
 			if failed = s.Again(l.Class, l.Frame); failed != nil {
 				return false
 			}
@@ -311,7 +321,7 @@ func inspectGround(c *cobra.Command, path string, o inspectOptions) (err error) 
 
 // index reads what the index tells, if there is one or it is to be made.
 func (r *groundReport) index(ctx context.Context, in *ingest.Intake, path string, o inspectOptions) (err error) {
-	for _, device := range in.Devices() {
+	for _, device := range slices.Sorted(slices.Values(in.Devices())) {
 		a, _ := in.Account(device)
 		r.Machines = append(r.Machines, machineEntry{Device: device, Numbered: a.Numbered, Delivered: a.Delivered, Missing: a.Waiting, LostBy: lostBy(a)})
 	}
@@ -343,8 +353,8 @@ func (r groundReport) print(w io.Writer) {
 		"readings", "delivered", "missing", "declared lost")
 	for _, m := range r.Machines {
 		var lost []string
-		for reason, n := range m.LostBy {
-			lost = append(lost, fmt.Sprintf("%s %d", reason, n))
+		for _, reason := range slices.Sorted(maps.Keys(m.LostBy)) {
+			lost = append(lost, fmt.Sprintf("%s %d", reason, m.LostBy[reason]))
 		}
 		fmt.Fprintf(w, "%-20s %12d %12d %12d %12d  %s\n", m.Device, m.Records, m.Readings, m.Delivered, m.Missing, strings.Join(lost, ", "))
 	}

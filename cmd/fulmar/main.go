@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fulmar-io/fulmar/ground/broker"
+	"github.com/fulmar-io/fulmar/seglog"
 )
 
 // Exit statuses, as the documentation promises them.
@@ -26,6 +27,7 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -46,7 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func tell(stderr io.Writer, err error) int {
 	status := exitNot
 	var usage *usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || wrongAddress(err) {
 		status = exitUsage
 	}
 	fmt.Fprintln(stderr, "fulmar: "+err.Error())
@@ -85,8 +87,10 @@ func hintFor(err error) string {
 	}
 	var port *broker.PortError
 	if errors.As(err, &port) {
-		flag := map[string]string{"MQTT": "--mqtt", "NATS": "--nats", "HTTP": "--http"}[port.What]
-		return fmt.Sprintf("another program listens there; choose another port with %s, for example %s 127.0.0.1:0 for any that is free", flag, flag)
+		return portHint(port)
+	}
+	if errors.Is(err, seglog.ErrDiskFull) {
+		return "make room on the disk, or choose a folder on another with --data"
 	}
 	return ""
 }
@@ -101,6 +105,7 @@ Try first:  fulmar demo
             then open http://127.0.0.1:8080`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          knownCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {

@@ -9,13 +9,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -32,26 +29,6 @@ import (
 	"github.com/fulmar-io/fulmar/telemetry/frame"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
-
-// The test's binary is also the processes that the test kills: a ground, and a machine whose component keeps a journal.
-const childEnv = "FULMAR_TEST_CHILD"
-
-func TestMain(m *testing.M) {
-	switch os.Getenv(childEnv) {
-	case "fulmar":
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-		stop()
-		os.Exit(status)
-	case "machine", "rover":
-		if err := machineChild(os.Getenv(childEnv), os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
 
 // journalist publishes records with an identity, and writes into its journal which of them were published: after, and
 // never before, Publish has returned.
@@ -128,41 +105,6 @@ func journalists(dir, life string) ([]fulmar.Component, error) {
 		parts = append(parts, &journalist{life: n, class: class, period: period, journal: journal})
 	}
 	return parts, nil
-}
-
-// process is a child of the test.
-type process struct {
-	cmd *exec.Cmd
-	out strings.Builder
-}
-
-func startChild(t *testing.T, kind string, args ...string) *process {
-	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], args...)}
-	p.cmd.Env = append(os.Environ(), childEnv+"="+kind)
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// end sends a signal and waits. Only after it may out be read.
-func (p *process) end(s os.Signal) error {
-	if err := p.cmd.Process.Signal(s); err != nil {
-		return err
-	}
-	return p.cmd.Wait()
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // The ground is killed and stays down for 20 s; in the middle of that the machine is killed; both come back. Every record

@@ -62,7 +62,7 @@ func kindOf(path string) (string, error) {
 	case errors.As(err, &wrong):
 		return "", &usageError{err: err}
 	case err != nil:
-		return "", err
+		return "", &usageError{err: fmt.Errorf("settings: %w", err)}
 	case kinds[kind] == nil:
 		said := "does not say what it is for"
 		if kind != "" {
@@ -77,8 +77,15 @@ func kindOf(path string) (string, error) {
 func load(kind, path string, into any, overrides ...config.Override) (*config.Loaded, error) {
 	loaded, err := config.Load(path, into, config.Options{Environ: os.Environ(), Foreign: foreign(kind), Overrides: overrides})
 	var wrong *config.Error
-	if errors.As(err, &wrong) {
-		return nil, &usageError{err: err, hint: "docs/configuration.md has every setting; fulmar check --schema " + kind + " prints them for an editor"}
+	if err != nil && !errors.As(err, &wrong) {
+		return nil, &usageError{err: fmt.Errorf("settings: %w", err)}
 	}
-	return loaded, err
+	if err != nil {
+		hint := "docs/configuration.md has every setting; fulmar check --schema " + kind + " prints them for an editor"
+		if !slices.ContainsFunc(wrong.Problems, func(p config.Problem) bool { return !strings.HasPrefix(p.Origin, "--") }) {
+			hint = "see --help"
+		}
+		return nil, &usageError{err: err, hint: hint}
+	}
+	return loaded, nil
 }

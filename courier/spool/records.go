@@ -7,6 +7,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/frame"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
 )
 
 // The kinds of records in a class's log; the first byte of each.
@@ -66,6 +67,11 @@ func (s *State) apply(record []byte) error {
 			s.appended.lost[h.Reason] += h.Count
 		}
 	case kindAside:
+		// Records that go out once more were refused, and counted as lost for it; now they wait again. The cursor's share
+		// of the account has them, so this share may be below zero: the sum is what counts, and wraps back.
+		if h, err := frame.Peek(body); err == nil && h.Mode != frame.Lost {
+			s.appended.lost[ledger.Refused] -= h.Count
+		}
 	case kindBegin:
 		if len(body) != 48 {
 			return errRecord

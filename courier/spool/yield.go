@@ -18,7 +18,7 @@ type Yielded [packet.Classes]uint64
 // and leave MinFree on the disk. A class never makes room by taking from a more urgent one.
 func (s *Spool) makeRoom(c packet.Class, size int64) (Yielded, error) {
 	var gone Yielded
-	for !s.fits(size) {
+	for why := s.short(size); why != nil; why = s.short(size) {
 		done := false
 		for i := packet.Classes - 1; i >= c.Index() && !done; i-- {
 			upTo, err := s.classes[i].yield()
@@ -30,19 +30,23 @@ func (s *Spool) makeRoom(c packet.Class, size int64) (Yielded, error) {
 			}
 		}
 		if !done {
-			return gone, fmt.Errorf("%w: %s may not displace more urgent records", ErrFull, c)
+			return gone, fmt.Errorf("%w: %w, and %s may not displace more urgent records", ErrFull, why, c)
 		}
 	}
 	return gone, nil
 }
 
-func (s *Spool) fits(size int64) bool {
+// short returns why there is no room for size more bytes, or nil if there is.
+func (s *Spool) short(size int64) error {
 	used, quota := s.Bytes()
 	if used+size > quota {
-		return false
+		return fmt.Errorf("%d bytes of a quota of %d are used", used, quota)
 	}
 	free, err := s.disk.Free()
-	return err != nil || int64(free)-size >= s.o.MinFree // a disk that cannot tell is found full by writing
+	if err != nil || int64(free)-size >= s.o.MinFree { // a disk that cannot tell is found full by writing
+		return nil
+	}
+	return fmt.Errorf("%w: %d bytes free, %d to be left", seglog.ErrDiskFull, free, s.o.MinFree)
 }
 
 // yield lets go of the oldest segment of a class and returns the index up to which it did, or 0 if there is only the

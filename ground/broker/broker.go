@@ -1,6 +1,3 @@
-// Package broker is the ground's own message broker: a NATS server with its MQTT listener, in this process, so that
-// devices that speak MQTT and devices that speak NATS arrive at one subscription. It is for a ground without a broker of
-// its own; where there is one, the ground connects to that.
 package broker
 
 import (
@@ -24,7 +21,7 @@ import (
 type Options struct {
 	MQTT string // address to listen on for MQTT, "host:port"; port 0 for any
 	NATS string // the same for NATS; empty for none
-	Dir  string // folder for what MQTT sessions need; it holds no telemetry
+	Dir  string // folder that the server wants to have; it holds no telemetry, and no sessions
 	Log  *slog.Logger
 }
 
@@ -42,7 +39,7 @@ func Start(o Options) (*Broker, error) {
 	}
 	so := &server.Options{
 		ServerName: "fulmar-ground", NoSigs: true, NoSystemAccount: false,
-		JetStream: true, StoreDir: o.Dir, // MQTT sessions need it
+		JetStream: true, StoreDir: o.Dir, // MQTT sessions need it, see sessionStreams
 		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 256 << 20,
 		MaxPayload: link.MaxMessage + 64<<10,
 		MQTT:       server.MQTTOpts{Host: mqttHost, Port: mqttPort},
@@ -62,6 +59,10 @@ func Start(o Options) (*Broker, error) {
 	if !s.ReadyForConnections(10 * time.Second) {
 		s.Shutdown()
 		return nil, errors.New("broker: not ready after 10 s")
+	}
+	if err := sessionsInMemory(s); err != nil {
+		s.Shutdown()
+		return nil, err
 	}
 	return &Broker{s: s, o: so}, nil
 }

@@ -137,7 +137,8 @@ func (in *Intake) append() {
 		index, err := in.frames.Append(w.received, w.data)
 		in.mu.Lock()
 		if err != nil {
-			in.machine.Failed(w.header)
+			in.machine.Failed(err, w.header)
+			in.effects = append(in.effects, in.machine.Effects()...)
 		} else {
 			in.machine.Appended(w.header)
 			in.batch = append(in.batch, Committed{Index: index, Received: w.received, Header: w.header, Data: w.data})

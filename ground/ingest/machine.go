@@ -50,8 +50,27 @@ type Reply struct {
 	Message link.Message
 }
 
-func (Store) isEffect() {}
-func (Reply) isEffect() {}
+// Dropped tells that a frame was dropped. Nothing is lost by it: its machine keeps it and sends it again.
+type Dropped struct {
+	Device string // as the link knows it
+	Why    Why
+	Err    error
+}
+
+// Why says why a frame was dropped.
+type Why string
+
+// The reasons to drop a frame, which a person should know of.
+const (
+	Damaged  Why = "damaged"  // on its way, or not a frame
+	Newer    Why = "newer"    // of a later version: this ground is to be brought up to date
+	Beyond   Why = "beyond"   // a limit of the Options
+	Unstored Why = "unstored" // the disk did not take it
+)
+
+func (Store) isEffect()   {}
+func (Reply) isEffect()   {}
+func (Dropped) isEffect() {}
 
 // Counters tell what became of what arrived, in frames.
 type Counters struct {
@@ -59,7 +78,7 @@ type Counters struct {
 	Duplicates uint64 // known already, or on their way to the disk
 	Damaged    uint64 // checksum mismatch, or not a frame; dropped, to come again
 	Refused    uint64 // for good
-	Shed       uint64 // beyond a limit now; dropped, to come again
+	Shed       uint64 // of a later version, beyond a limit, or not taken by the disk; dropped, to come again
 }
 
 // Machine is the state. It is for one goroutine.
@@ -110,10 +129,11 @@ func (m *Machine) Frame(from string, data []byte) {
 	case errors.Is(err, frame.ErrVersion):
 		// The header of a later version cannot be trusted to name a range: nothing can be refused by number, and the
 		// machine keeps the frame until the ground is brought up to date.
-		m.counters.Shed++
+		m.shed(from, Newer, err)
 		return
 	case err != nil:
 		m.counters.Damaged++
+		m.effects = append(m.effects, Dropped{Device: from, Why: Damaged, Err: err})
 		return
 	case h.Stream.Device != from:
 		m.refuse(from, h, link.CodeDevice, fmt.Sprintf("frame of %q came over the link of %q", h.Stream.Device, from))
@@ -121,7 +141,7 @@ func (m *Machine) Frame(from string, data []byte) {
 	}
 	d := m.device(from)
 	if d == nil {
-		m.counters.Shed++
+		m.shed(from, Beyond, fmt.Errorf("ingest: %d devices are known, and no more are taken", m.o.Devices))
 		return
 	}
 	s := d.stream(h.Stream)
@@ -138,7 +158,7 @@ func (m *Machine) Frame(from string, data []byte) {
 	case !lost && s.data.Covered(r) > 0:
 		m.refuse(from, h, link.CodeConflict, fmt.Sprintf("records %d to %d overlap others of the same stream", r.First, r.End()-1))
 	case s.known.Len()+s.pending.Len() >= m.o.Holes && s.known.Covered(ledger.Range{First: r.First, Count: 1}) == 0 && r.First > s.known.Prefix():
-		m.counters.Shed++
+		m.shed(from, Beyond, fmt.Errorf("ingest: %s has %d holes, and no more are taken", h.Stream, m.o.Holes))
 	default:
 		s.pending.Add(r)
 		m.effects = append(m.effects, Store{Header: h, Data: data})
@@ -176,9 +196,10 @@ func (m *Machine) Stored(headers ...frame.Header) {
 	}
 }
 
-// Failed says that frames could not be stored. They are forgotten, and come again.
-func (m *Machine) Failed(headers ...frame.Header) {
+// Failed says that frames could not be stored, and why. They are forgotten, and come again.
+func (m *Machine) Failed(err error, headers ...frame.Header) {
 	for _, h := range headers {
+		m.shed(h.Stream.Device, Unstored, err)
 		if d := m.devices[h.Stream.Device]; d != nil {
 			d.stream(h.Stream).settle(h)
 		}
@@ -201,6 +222,11 @@ func (m *Machine) Replayed(h frame.Header) {
 // Missing says that frames of a device use layouts which are not known: they are asked for.
 func (m *Machine) Missing(device string, ids []telemetry.LayoutID) {
 	m.effects = append(m.effects, Reply{Device: device, Message: link.Want{Layouts: ids}})
+}
+
+func (m *Machine) shed(from string, why Why, err error) {
+	m.counters.Shed++
+	m.effects = append(m.effects, Dropped{Device: from, Why: why, Err: err})
 }
 
 func (m *Machine) again(d *device) {

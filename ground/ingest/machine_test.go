@@ -96,7 +96,11 @@ func TestWhatCouldNotBeStoredComesAgain(t *testing.T) {
 	b := frameOf(t, stream, 0, 10, 0)
 	m.Frame("rover", b)
 	headers, _ := effects(m)
-	m.Failed(headers...)
+	full := errors.New("disk full")
+	m.Failed(full, headers...)
+	if e := m.Effects(); len(e) != 1 || e[0] != (ingest.Dropped{Device: "rover", Why: ingest.Unstored, Err: full}) || m.Counters().Shed != 1 {
+		t.Errorf("%+v, counters %+v: it went without a word", e, m.Counters())
+	}
 	m.Frame("rover", b)
 	if headers, _ = effects(m); len(headers) != 1 {
 		t.Fatal("it was taken for known")

@@ -44,6 +44,7 @@ type Station struct {
 	commits chan []store.Item
 	wg      sync.WaitGroup
 	senders map[string]link.Receiver // device → where it was heard last; of the loop
+	drops   map[ingest.Why]*drops    // of the loop
 }
 
 // Open opens the log and the index and brings the index up to date.
@@ -67,7 +68,7 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	}
 	index.Ledger = in.Account
 	return &Station{o: o, intake: in, index: index, events: make(chan func(), 256), commits: make(chan []store.Item, 64),
-		senders: make(map[string]link.Receiver)}, nil
+		senders: make(map[string]link.Receiver), drops: make(map[ingest.Why]*drops)}, nil
 }
 
 // Index returns the station's index.
@@ -152,6 +153,8 @@ func (s *Station) perform(ctx context.Context) {
 				go func() { defer s.wg.Done(); s.sync(ctx) }()
 			case ingest.Reply:
 				s.reply(ctx, e)
+			case ingest.Dropped:
+				s.dropped(e)
 			case ingest.Committed:
 				items = append(items, store.Item{Index: e.Index, Received: e.Received, Committed: s.o.Wall().UnixNano(), Data: e.Data})
 			}
@@ -171,7 +174,9 @@ const syncRetry = time.Second
 func (s *Station) sync(ctx context.Context) {
 	err := s.intake.Sync()
 	if err == nil {
-		s.failing.Store(0)
+		if s.failing.Swap(0) != 0 {
+			s.o.Logger.Info("frames are durable again")
+		}
 	} else {
 		s.failing.CompareAndSwap(0, s.o.Wall().UnixNano())
 		s.o.Logger.Error("frames cannot be made durable; nothing is acknowledged until they are", "error", err)
@@ -186,6 +191,34 @@ func (s *Station) sync(ctx context.Context) {
 	case s.events <- func() { s.intake.Synced(err) }:
 	case <-ctx.Done():
 	}
+}
+
+// dropPeriod is how often it is told that frames are dropped for one reason: a machine sends again and again.
+const dropPeriod = time.Minute
+
+func (s *Station) dropped(e ingest.Dropped) {
+	now := s.o.Wall()
+	if e.Why == ingest.Unstored {
+		s.failing.CompareAndSwap(0, now.UnixNano())
+	}
+	d := s.drops[e.Why]
+	if d == nil {
+		d = new(drops)
+		s.drops[e.Why] = d
+	}
+	d.since++
+	if now.Sub(d.told) < dropPeriod {
+		return
+	}
+	s.o.Logger.Error("frames are not taken; their machines keep them and send them again", "why", string(e.Why), "frames", d.since,
+		"device", e.Device, "error", e.Err)
+	*d = drops{told: now}
+}
+
+// drops are the frames that were dropped for one reason since that was told last.
+type drops struct {
+	told  time.Time
+	since int
 }
 
 func (s *Station) reply(ctx context.Context, e ingest.Reply) {

@@ -1,37 +1,20 @@
 package ulog
 
 import (
-	"encoding/binary"
 	"math"
+
+	"github.com/fulmar-io/fulmar/recording/ulog/ulogtest"
 )
 
 // logWriter writes logs for tests.
 type logWriter struct{ b []byte }
 
 func newLog(startUS uint64) *logWriter {
-	w := &logWriter{b: append([]byte(nil), fileMagic...)}
-	w.b = append(w.b, 1)
-	w.b = binary.LittleEndian.AppendUint64(w.b, startUS)
-	return w
+	return &logWriter{b: ulogtest.AppendHeader(nil, startUS)}
 }
 
 func (w *logWriter) message(typ byte, body ...any) *logWriter {
-	var b []byte
-	for _, v := range body {
-		switch v := v.(type) {
-		case string:
-			b = append(b, v...)
-		case float32:
-			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
-		default:
-			var err error
-			if b, err = binary.Append(b, binary.LittleEndian, v); err != nil {
-				panic(err)
-			}
-		}
-	}
-	w.b = binary.LittleEndian.AppendUint16(w.b, uint16(len(b)))
-	w.b = append(append(w.b, typ), b...)
+	w.b = ulogtest.AppendMessage(w.b, typ, body...)
 	return w
 }
 
@@ -41,7 +24,7 @@ func (w *logWriter) flagBits(incompatible byte, appended ...uint64) *logWriter {
 	return w.message('B', make([]byte, 8), []byte{incompatible, 0, 0, 0, 0, 0, 0, 0}, offsets)
 }
 
-func (w *logWriter) sync() *logWriter { w.b = append(w.b, syncMessage...); return w }
+func (w *logWriter) sync() *logWriter { w.b = ulogtest.AppendSync(w.b); return w }
 
 // definitions writes formats with every type, arrays, nesting and padding, and subscribes to them: imu 0, imu 1, escs.
 func (w *logWriter) definitions() *logWriter {

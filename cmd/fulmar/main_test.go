@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The tests' binary is also the processes that they start and kill: fulmar, and a machine whose component keeps a journal.
+const childEnv = "FULMAR_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(childEnv) {
+	case "fulmar":
+		main()
+	case "machine", "rover":
+		if err := machineChild(os.Getenv(childEnv), os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	// And in scripts it is the command fulmar itself.
+	testscript.Main(m, map[string]func(){"fulmar": main})
+}
+
+// process is a child of the test.
+type process struct {
+	cmd *exec.Cmd
+	out strings.Builder
+}
+
+func startChild(t *testing.T, kind string, args ...string) *process {
+	t.Helper()
+	p := child(kind, args...)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// child returns a process that is not started.
+func child(kind string, args ...string) *process {
+	p := &process{cmd: exec.Command(os.Args[0], args...)}
+	p.cmd.Env = append(os.Environ(), childEnv+"="+kind)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	return p
+}
+
+// end sends a signal and waits. Only after it may out be read.
+func (p *process) end(s os.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return err
+	}
+	return p.cmd.Wait()
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	address, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// freeAddress returns an address on which nobody listens now.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
