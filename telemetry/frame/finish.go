@@ -153,13 +153,8 @@ func (p *orderPredictor) update(i uint16) {
 // layout writes the columns of the first n rows of r.
 func (w *columnWriter) layout(r *rows, n int) {
 	w.desc = binary.AppendUvarint(w.desc, uint64(r.series))
-	off := 0
-	for _, f := range r.layout.Fields {
-		size := rowSize(f.Type)
-		for range f.Elements() {
-			w.column(f.Type, r, n, off)
-			off += size
-		}
+	for _, s := range r.scalars {
+		w.column(s.t, r, n, s.off)
 	}
 }
 
@@ -178,7 +173,10 @@ func (w *columnWriter) column(t packet.Type, r *rows, n, off int) {
 		}
 		w.floats32()
 	case packet.Float64:
-		gather64(w.words, r.data[off:], r.width)
+		if !gather64(w.words, r.data[off:], r.width) {
+			w.constant64(w.words[0])
+			return
+		}
 		w.floats64()
 	case packet.Bool:
 		for i := range w.words {
@@ -191,7 +189,8 @@ func (w *columnWriter) column(t packet.Type, r *rows, n, off int) {
 			w.constantInt(w.words[0])
 			return
 		}
-		w.ints()
+		w.variedIntCost()
+		w.emitInts()
 	}
 }
 

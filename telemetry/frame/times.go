@@ -102,12 +102,14 @@ func (t *timeWriter) pair(order []uint16) {
 // write writes the column of layout i, which has n rows.
 func (t *timeWriter) write(w *columnWriter, i, n int) {
 	from := t.from[i]
+	scratch := w.words
+	defer func() { w.words = scratch }()
 	least, chosen := float32(math.MaxFloat32), timeOwn
 	for c := timeLayout; c >= timeOwn; c-- { // the likeliest last: its residuals are then at hand
-		if c != timeOwn && len(t.from) == 1 {
-			continue // alone, what came before is the layout itself
+		if c != timeOwn && (n == 1 || len(t.from) == 1) {
+			continue // one time is a constant; and alone, what came before is the layout itself
 		}
-		w.words = append(w.words[:0], t.words[c][from:from+n]...)
+		w.words = t.words[c][from : from+n]
 		if bits := w.intCost(); bits <= least {
 			least, chosen = bits, c
 		}
@@ -118,7 +120,7 @@ func (t *timeWriter) write(w *columnWriter, i, n int) {
 	}
 	w.desc = binary.AppendUvarint(w.desc, mode)
 	if chosen != timeOwn {
-		w.words = append(w.words[:0], t.words[chosen][from:from+n]...)
+		w.words = t.words[chosen][from : from+n]
 		w.intCost()
 	}
 	w.emitInts()
@@ -177,6 +179,10 @@ func (d *Decoder) readWallAndSeverity() {
 			d.wall[p.next] = int64(offset + uint64(d.mono[p.next]))
 			p.next++
 		}
+	}
+	if in.zero() { // nothing but events has one
+		clear(d.sev)
+		return
 	}
 	d.rewind()
 	for j, s := range in.ints(n) {
