@@ -153,6 +153,7 @@ func (w *columnWriter) constant32(v uint32) {
 func (w *columnWriter) intResiduals() {
 	words := w.words
 	q, q2 := w.delta.reset(len(words)-1), w.delta2.reset(len(words)-1)
+	hist, hist2 := &w.delta.hist, &w.delta2.hist
 	least := int64(words[0])
 	before, step := words[0], uint64(0)
 	all, all2 := uint64(0), uint64(0)
@@ -161,8 +162,8 @@ func (w *columnWriter) intResiduals() {
 		r, r2 := zigzag(int64(d)), zigzag(int64(d-step))
 		q[i], q2[i] = r, r2
 		all, all2 = all|r, all2|r2
-		w.delta.hist[bits.Len64(r)]++
-		w.delta2.hist[bits.Len64(r2)]++
+		hist[bits.Len64(r)]++
+		hist2[bits.Len64(r2)]++
 		before, step = v, d
 		least = min(least, int64(v))
 	}
@@ -203,6 +204,7 @@ func (w *columnWriter) floats32() {
 func (w *columnWriter) deltas32() {
 	words := w.words
 	q, q2 := w.delta.reset(len(words)-1), w.delta2.reset(len(words)-1)
+	hist, hist2 := &w.delta.hist, &w.delta2.hist
 	before, step := sortable32(uint32(words[0])), int32(0)
 	all, all2 := uint32(0), uint32(0)
 	for i, v := range words[1:] {
@@ -212,8 +214,8 @@ func (w *columnWriter) deltas32() {
 		r, r2 := uint32(d<<1)^uint32(d>>31), uint32(d2<<1)^uint32(d2>>31)
 		q[i], q2[i] = uint64(r), uint64(r2)
 		all, all2 = all|r, all2|r2
-		w.delta.hist[bits.Len32(r)]++
-		w.delta2.hist[bits.Len32(r2)]++
+		hist[bits.Len32(r)]++
+		hist2[bits.Len32(r2)]++
 		before, step = s, d
 	}
 	w.delta.all, w.delta2.all = uint64(all), uint64(all2)
@@ -266,6 +268,7 @@ func (w *columnWriter) narrowWords() bool {
 func (w *columnWriter) deltas64() {
 	words := w.words
 	q, q2 := w.delta.reset(len(words)-1), w.delta2.reset(len(words)-1)
+	hist, hist2 := &w.delta.hist, &w.delta2.hist
 	before, step := sortable64(words[0]), int64(0)
 	all, all2 := uint64(0), uint64(0)
 	for i, v := range words[1:] {
@@ -274,8 +277,8 @@ func (w *columnWriter) deltas64() {
 		r, r2 := zigzag(d), zigzag(d-step)
 		q[i], q2[i] = r, r2
 		all, all2 = all|r, all2|r2
-		w.delta.hist[bits.Len64(r)]++
-		w.delta2.hist[bits.Len64(r2)]++
+		hist[bits.Len64(r)]++
+		hist2[bits.Len64(r2)]++
 		before, step = s, d
 	}
 	w.delta.all, w.delta2.all = all, all2

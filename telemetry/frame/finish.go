@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -125,6 +126,7 @@ func (e *Encoder) encodeOrder(n, layouts int) {
 	}
 	w := &e.out
 	var p orderPredictor
+	w.flags = slices.Grow(w.flags, n)
 	for _, i := range e.order[:n] {
 		if p.guess() == i {
 			w.flags = append(w.flags, 0)
