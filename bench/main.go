@@ -1,6 +1,9 @@
 // Bench compares the telemetry frame with what one would use instead, on real recordings, in one run: bytes per reading,
 // and the time to encode and decode one. A reading is a nanosecond timestamp and one number; vectors are flattened.
 //
+// The codecs take turns, round after round, and of each the fastest round counts: what else the machine does then disturbs
+// all of them alike.
+//
 // It is a module of its own, so that whoever uses the framework does not inherit what it is compared with.
 //
 //	cd bench && go run .
@@ -62,50 +65,70 @@ func run(dir string, rounds int) error {
 			fmt.Printf("\n%s, a frame per %v: %d readings in %d records, %d frames\n\n", file, every, f.tally.readings, f.records, len(f.batches))
 			fmt.Println("| encoding | bytes/reading | encode ns | decode ns |")
 			fmt.Println("| --- | --- | --- | --- |")
-			for _, c := range []codec{newLight(f), newGorilla(f), newParquet(), newOTLP(), newJSON()} {
-				if err := measure(c, f, rounds); err != nil {
-					return fmt.Errorf("%s: %s: %w", file, c.name(), err)
-				}
+			if err := compare([]codec{newLight(f), newGorilla(f), newParquet(), newOTLP(), newJSON()}, f, rounds); err != nil {
+				return fmt.Errorf("%s: %w", file, err)
 			}
 		}
 	}
 	return nil
 }
 
-func measure(c codec, f *flight, rounds int) error {
+// result is what was measured of one codec.
+type result struct {
+	size           int
+	encode, decode time.Duration // of the fastest round
+}
+
+func compare(codecs []codec, f *flight, rounds int) error {
+	results := make([]result, len(codecs))
+	for range rounds {
+		for i, c := range codecs {
+			if err := results[i].round(c, f); err != nil {
+				return fmt.Errorf("%s: %w", c.name(), err)
+			}
+		}
+	}
+	n := float64(f.tally.readings)
+	for i, c := range codecs {
+		r := results[i]
+		fmt.Printf("| %s | %.3f | %.1f | %.1f |\n", c.name(), float64(r.size)/n, float64(r.encode.Nanoseconds())/n, float64(r.decode.Nanoseconds())/n)
+	}
+	return nil
+}
+
+func (r *result) round(c codec, f *flight) error {
 	var frames [][]byte
 	var got tally
-	size := 0
-	encode, decode := time.Duration(1<<62), time.Duration(1<<62)
-	for range rounds {
-		frames, size, got = frames[:0], 0, tally{}
-		took := time.Duration(0)
-		for _, batch := range f.batches {
-			start := time.Now()
-			b, err := c.encode(batch)
-			took += time.Since(start)
-			if err != nil {
-				return err
-			}
-			frames = append(frames, append([]byte(nil), b...))
-			size += len(b)
-		}
-		encode = min(encode, took)
+	r.size = 0
+	encode := time.Duration(0)
+	for _, batch := range f.batches {
 		start := time.Now()
-		for _, b := range frames {
-			t, err := c.decode(b)
-			if err != nil {
-				return err
-			}
-			got.readings += t.readings
-			got.sum += t.sum
+		b, err := c.encode(batch)
+		encode += time.Since(start)
+		if err != nil {
+			return err
 		}
-		decode = min(decode, time.Since(start))
+		frames = append(frames, append([]byte(nil), b...))
+		r.size += len(b)
+	}
+	start := time.Now()
+	for _, b := range frames {
+		t, err := c.decode(b)
+		if err != nil {
+			return err
+		}
+		got.readings += t.readings
+		got.sum += t.sum
+	}
+	decode := time.Since(start)
+	if r.encode == 0 || encode < r.encode {
+		r.encode = encode
+	}
+	if r.decode == 0 || decode < r.decode {
+		r.decode = decode
 	}
 	if got != f.tally && c.name() != jsonName { // JSON has no NaN
 		return fmt.Errorf("decoded %+v, want %+v", got, f.tally)
 	}
-	n := float64(f.tally.readings)
-	fmt.Printf("| %s | %.3f | %.1f | %.1f |\n", c.name(), float64(size)/n, float64(encode.Nanoseconds())/n, float64(decode.Nanoseconds())/n)
 	return nil
 }

@@ -67,15 +67,20 @@ type residuals struct {
 	hist [65]int32
 	all  uint64  // all residuals ORed
 	cost float32 // bits, probably
+
+	// What the cost was made of.
+	counts, below float32
 }
 
-func (q *residuals) reset(n int) {
+// reset makes room for n residuals, and returns it.
+func (q *residuals) reset(n int) []uint64 {
 	if cap(q.r) < n {
 		q.r = make([]uint64, max(n, 1024))
 	}
 	q.r = q.r[:n]
-	q.hist = [65]int32{}
+	clear(q.hist[:bits.Len64(q.all)+1])
 	q.all = 0
+	return q.r
 }
 
 func (w *columnWriter) reset() {
@@ -99,13 +104,17 @@ func (w *columnWriter) ints() {
 
 // intCost makes ready for emitInts, and returns how many bits that will probably take.
 func (w *columnWriter) intCost() float32 {
-	w.same = constant(w.words)
-	if w.same {
+	if w.same = constant(w.words); w.same {
 		return 0
 	}
+	return w.variedIntCost()
+}
+
+// variedIntCost is intCost for words of which it is known that they differ.
+func (w *columnWriter) variedIntCost() (bits float32) {
+	w.same = false
 	w.intResiduals()
-	t, bits := w.best()
-	w.chosen = t
+	w.chosen, bits = w.best()
 	return bits
 }
 
@@ -143,18 +152,18 @@ func (w *columnWriter) constant32(v uint32) {
 
 func (w *columnWriter) intResiduals() {
 	words := w.words
-	w.delta.reset(len(words) - 1)
-	w.delta2.reset(len(words) - 1)
+	q, q2 := w.delta.reset(len(words)-1), w.delta2.reset(len(words)-1)
+	hist, hist2 := &w.delta.hist, &w.delta2.hist
 	least := int64(words[0])
 	before, step := words[0], uint64(0)
 	all, all2 := uint64(0), uint64(0)
 	for i, v := range words[1:] {
 		d := v - before
 		r, r2 := zigzag(int64(d)), zigzag(int64(d-step))
-		w.delta.r[i], w.delta2.r[i] = r, r2
+		q[i], q2[i] = r, r2
 		all, all2 = all|r, all2|r2
-		w.delta.hist[bits.Len64(r)]++
-		w.delta2.hist[bits.Len64(r2)]++
+		hist[bits.Len64(r)]++
+		hist2[bits.Len64(r2)]++
 		before, step = v, d
 		least = min(least, int64(v))
 	}
@@ -178,13 +187,9 @@ func (w *columnWriter) intResiduals() {
 	w.direct.estimate()
 }
 
-// floats32 writes the words as the bits of float32 values.
+// floats32 writes the words, which differ, as the bits of float32 values.
 func (w *columnWriter) floats32() {
 	words := w.words
-	if constant(words) {
-		w.constant32(uint32(words[0]))
-		return
-	}
 	w.deltas32()
 	w.directFloats(23, 0xff)
 	t, _ := w.best()
@@ -198,8 +203,8 @@ func (w *columnWriter) floats32() {
 
 func (w *columnWriter) deltas32() {
 	words := w.words
-	w.delta.reset(len(words) - 1)
-	w.delta2.reset(len(words) - 1)
+	q, q2 := w.delta.reset(len(words)-1), w.delta2.reset(len(words)-1)
+	hist, hist2 := &w.delta.hist, &w.delta2.hist
 	before, step := sortable32(uint32(words[0])), int32(0)
 	all, all2 := uint32(0), uint32(0)
 	for i, v := range words[1:] {
@@ -207,10 +212,10 @@ func (w *columnWriter) deltas32() {
 		d := s - before // may wrap, and is added back the same way
 		d2 := d - step
 		r, r2 := uint32(d<<1)^uint32(d>>31), uint32(d2<<1)^uint32(d2>>31)
-		w.delta.r[i], w.delta2.r[i] = uint64(r), uint64(r2)
+		q[i], q2[i] = uint64(r), uint64(r2)
 		all, all2 = all|r, all2|r2
-		w.delta.hist[bits.Len32(r)]++
-		w.delta2.hist[bits.Len32(r2)]++
+		hist[bits.Len32(r)]++
+		hist2[bits.Len32(r2)]++
 		before, step = s, d
 	}
 	w.delta.all, w.delta2.all = uint64(all), uint64(all2)
@@ -218,16 +223,20 @@ func (w *columnWriter) deltas32() {
 	w.delta2.estimate()
 }
 
-// floats64 writes the words as the bits of float64 values, as float32 where all of them are.
+func (w *columnWriter) constant64(v uint64) {
+	if single, ok := narrow(v); ok {
+		w.constant32(single)
+		return
+	}
+	w.desc = append(w.desc, codeConst8)
+	w.value = binary.LittleEndian.AppendUint64(w.value, v)
+}
+
+// floats64 writes the words, which differ, as the bits of float64 values, as float32 where all of them are.
 func (w *columnWriter) floats64() {
 	words := w.words
 	if w.narrowWords() {
 		w.floats32()
-		return
-	}
-	if constant(words) {
-		w.desc = append(w.desc, codeConst8)
-		w.value = binary.LittleEndian.AppendUint64(w.value, words[0])
 		return
 	}
 	w.deltas64()
@@ -258,18 +267,18 @@ func (w *columnWriter) narrowWords() bool {
 
 func (w *columnWriter) deltas64() {
 	words := w.words
-	w.delta.reset(len(words) - 1)
-	w.delta2.reset(len(words) - 1)
+	q, q2 := w.delta.reset(len(words)-1), w.delta2.reset(len(words)-1)
+	hist, hist2 := &w.delta.hist, &w.delta2.hist
 	before, step := sortable64(words[0]), int64(0)
 	all, all2 := uint64(0), uint64(0)
 	for i, v := range words[1:] {
 		s := sortable64(v)
 		d := s - before
 		r, r2 := zigzag(d), zigzag(d-step)
-		w.delta.r[i], w.delta2.r[i] = r, r2
+		q[i], q2[i] = r, r2
 		all, all2 = all|r, all2|r2
-		w.delta.hist[bits.Len64(r)]++
-		w.delta2.hist[bits.Len64(r2)]++
+		hist[bits.Len64(r)]++
+		hist2[bits.Len64(r2)]++
 		before, step = s, d
 	}
 	w.delta.all, w.delta2.all = all, all2
@@ -319,12 +328,10 @@ func (w *columnWriter) best() (t int, bits float32) {
 	zero := w.delta.hist[0]
 	if n := len(w.delta.r); int(zero) > n/4 {
 		// Only the changes cost, and a bit for each word, of which compression makes less.
-		w.delta.hist[0] = 0
-		w.delta.estimate()
-		if c := w.delta.cost + float32(n)/2; c < bits {
+		if c := w.delta.costWithoutZeros() + float32(n)/2; c < bits {
+			w.delta.hist[0] = 0
 			return floatSparse, c
 		}
-		w.delta.hist[0] = zero
 	}
 	return t, bits
 }
@@ -345,19 +352,51 @@ func nLogN(n int32) float32 {
 	return logTable[n>>shift]*float32(int32(1)<<shift) + float32(n)*float32(shift)
 }
 
+// logOf[i] is log2(i), and lowBits[i] what a residual of i bits has below the leading one.
+var logOf, lowBits = func() (logs [fewResiduals + 1]float32, low [65]int32) {
+	for i := range fewResiduals {
+		logs[i+1] = float32(math.Log2(float64(i + 1)))
+	}
+	for i := range 64 {
+		low[i+1] = int32(i)
+	}
+	return logs, low
+}()
+
+// fewResiduals are so few that it is quicker to look at each of them than at each bit length: in most columns of a short
+// frame. It is also the most that can be of one length then, and needs a logarithm.
+const fewResiduals = 48
+
 // estimate sets the cost: the bits that the residuals will probably take, which is the entropy of their bit lengths, and the
 // bits below the leading one.
 func (q *residuals) estimate() {
-	counts, n, below := float32(0), int32(0), 0
-	for l, count := range q.hist[:bits.Len64(q.all)+1] {
-		if count != 0 {
-			counts += nLogN(count)
-			n += count
-			below += int(count) * (l - 1)
+	q.counts, q.below = 0, 0
+	if len(q.r) <= fewResiduals {
+		// The sum over lengths of count × log2(count) is that over residuals of log2(count).
+		counts, below := float32(0), int32(0)
+		for _, r := range q.r {
+			l := bits.Len64(r)
+			counts += logOf[q.hist[l]]
+			below += lowBits[l]
 		}
+		q.counts, q.below = counts, float32(below)
+	} else {
+		below := 0
+		for l, count := range q.hist[:bits.Len64(q.all)+1] {
+			if count != 0 {
+				q.counts += nLogN(count)
+				below += int(count) * int(lowBits[l])
+			}
+		}
+		q.below = float32(below)
 	}
-	below += int(q.hist[0]) // a zero has none below, not -1
-	q.cost = nLogN(n) - counts + float32(below)
+	q.cost = nLogN(int32(len(q.r))) - q.counts + q.below
+}
+
+// costWithoutZeros is the cost of the residuals that are not zero.
+func (q *residuals) costWithoutZeros() float32 {
+	zeros := q.hist[0]
+	return nLogN(int32(len(q.r))-zeros) - (q.counts - nLogN(zeros)) + q.below
 }
 
 // leaveOut makes the transform one that is not chosen.

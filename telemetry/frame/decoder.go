@@ -3,6 +3,7 @@ package frame
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -76,6 +77,8 @@ type Decoder struct {
 	header Header
 	in     columnReader
 
+	shapes       map[*telemetry.Layout]*shape
+	shaped       int    // scalars of all shapes; at most limits.Columns
 	joined, high []byte // decompressed
 	parts        []part
 	order        []uint16
@@ -100,6 +103,7 @@ type Decoder struct {
 // part is a layout's share of the frame being decoded.
 type part struct {
 	layout *telemetry.Layout // nil if unknown
+	shape  *shape            // of layout
 	rows   int
 	from   int // of its rows in Decoder.seq, mono, wall, sev
 	next   int // while records are dealt out
@@ -107,6 +111,44 @@ type part struct {
 
 	against int // what the times are told against
 	last    uint64
+}
+
+// shape is what a Decoder remembers of a layout.
+type shape struct {
+	scalars []place
+	width   int // bytes of a row in a packet, without the strings' bytes
+	strings bool
+}
+
+// place is where a scalar stands in its layout.
+type place struct {
+	field, element uint16
+	t              packet.Type
+}
+
+// shape returns a layout's, or nil if it has more scalars than that.
+func (d *Decoder) shape(l *telemetry.Layout, most int) *shape {
+	if s := d.shapes[l]; s != nil && len(s.scalars) <= most {
+		return s
+	}
+	n := l.Series()
+	if n > most {
+		return nil
+	}
+	if d.shaped += n; d.shaped > d.limits.Columns {
+		clear(d.shapes)
+		d.shaped = n
+	}
+	s := &shape{scalars: make([]place, 0, n)}
+	for i, f := range l.Fields {
+		for j := range f.Elements() {
+			s.scalars = append(s.scalars, place{uint16(i), uint16(j), f.Type})
+			s.width += f.Type.Size()
+			s.strings = s.strings || f.Type == packet.String
+		}
+	}
+	d.shapes[l] = s
+	return s
 }
 
 // arena hands out slices that are valid until it is reset.
@@ -138,7 +180,7 @@ func NewDecoder(limits Limits) *Decoder {
 	if err != nil {
 		panic("frame: zstd refuses its options: " + err.Error())
 	}
-	return &Decoder{limits: limits.orDefault(), zstd: z}
+	return &Decoder{limits: limits.orDefault(), zstd: z, shapes: make(map[*telemetry.Layout]*shape)}
 }
 
 // Header returns what the frame that was decoded last says of itself. Its memory is the Decoder's.
@@ -163,11 +205,17 @@ func (d *Decoder) Decode(b []byte, layouts Layouts) ([]Block, error) {
 	}
 	d.reset()
 	var unknown []telemetry.LayoutID
+	columns := 0
 	for i, id := range d.header.Layouts {
 		p := &d.parts[i]
 		if p.layout = layouts.Layout(id); p.layout == nil {
 			unknown = append(unknown, id)
+			continue
 		}
+		if p.shape = d.shape(p.layout, d.limits.Columns-columns); p.shape == nil {
+			return nil, fmt.Errorf("frame: decode: more than %d columns: %w", d.limits.Columns, ErrLimit)
+		}
+		columns += len(p.shape.scalars)
 	}
 	if err := d.readOrder(); err != nil {
 		return nil, err
@@ -272,9 +320,12 @@ func (d *Decoder) readOrder() error {
 		return nil
 	}
 	var p orderPredictor
+	flags := &d.in.flags
 	for i := range d.order {
 		l := uint64(p.guess())
-		if v := d.in.flags.uvarint(); v != 0 {
+		if len(flags.rest) > 0 && flags.rest[0] == 0 {
+			flags.rest = flags.rest[1:] // nearly always
+		} else if v := flags.uvarint(); v != 0 {
 			l = v - 1
 		}
 		if l >= uint64(len(d.parts)) {
@@ -298,22 +349,18 @@ func (d *Decoder) readOrder() error {
 
 // checkLimits holds what the records will take against the limits, except for the bytes of strings, and against the header.
 func (d *Decoder) checkLimits() error {
-	size, columns, readings, unknown := uint64(0), 0, uint64(0), false
+	size, readings, unknown := uint64(0), uint64(0), false
 	for _, p := range d.parts {
 		width, scalars := 0, 0
 		if p.layout != nil {
-			for _, f := range p.layout.Fields {
-				width += f.Elements() * f.Type.Size()
-				scalars += f.Elements()
-			}
+			width, scalars = p.shape.width, len(p.shape.scalars)
 		}
 		size += uint64(p.rows) * uint64(width+recordOverhead)
 		readings += uint64(p.rows) * uint64(scalars)
-		columns += scalars
 		unknown = unknown || p.layout == nil
 	}
-	if size > uint64(d.limits.Bytes) || columns > d.limits.Columns {
-		return fmt.Errorf("frame: decode: %d bytes in %d columns: %w", size, columns, ErrLimit)
+	if size > uint64(d.limits.Bytes) {
+		return fmt.Errorf("frame: decode: %d bytes: %w", size, ErrLimit)
 	}
 	if readings > d.header.Readings || !unknown && readings != d.header.Readings {
 		return corrupt("decode: readings of other layouts")
@@ -336,7 +383,7 @@ func (d *Decoder) readBlocks() error {
 			}
 			continue
 		}
-		if columns != uint64(p.layout.Series()) {
+		if columns != uint64(len(p.shape.scalars)) {
 			return corrupt("decode: columns of another layout")
 		}
 		d.readBlock(p, &textLeft)
@@ -355,23 +402,27 @@ func (d *Decoder) readBlocks() error {
 }
 
 func (d *Decoder) readBlock(p *part, textLeft *int) {
-	first, strings := len(d.columns), false
-	for field, f := range p.layout.Fields {
-		for element := range f.Elements() {
-			if d.Select != nil && !d.Select(p.layout, field, element) {
-				d.in.skip(p.rows)
-				continue
-			}
-			c := Column{Field: field, Element: element, Type: f.Type}
-			d.readColumn(&c, p.rows, textLeft)
-			strings = strings || f.Type == packet.String
-			d.columns = append(d.columns, c)
+	first := len(d.columns)
+	d.columns = slices.Grow(d.columns, len(p.shape.scalars))
+	for _, s := range p.shape.scalars {
+		if d.Select != nil && !d.Select(p.layout, int(s.field), int(s.element)) {
+			d.in.skip(p.rows)
+			continue
 		}
+		// What is in this place is a column of an earlier frame, mostly of the same type: then
+		// it has no other slice to be cleared.
+		d.columns = d.columns[:len(d.columns)+1]
+		c := &d.columns[len(d.columns)-1]
+		if c.Type != s.t {
+			*c = Column{Type: s.t}
+		}
+		c.Field, c.Element = int(s.field), int(s.element)
+		d.readColumn(c, p.rows, textLeft)
 	}
 	if len(d.columns) == first {
 		return
 	}
-	if strings {
+	if p.shape.strings {
 		d.checkRows(d.columns[first:], p)
 	}
 	to := p.from + p.rows

@@ -25,7 +25,8 @@ type Encoder struct {
 	mono   []int64
 	wall   []int64
 	sev    []byte
-	raw    int // as MaxRaw counts
+	raw    int   // as MaxRaw counts
+	last   *rows // of the record that was appended last; nil if there is none
 
 	header Header
 	out    columnWriter
@@ -39,15 +40,23 @@ type rows struct {
 	id     telemetry.LayoutID
 	index  int // in Encoder.active; -1 if not there
 	count  int
-	taken  int // of count, into the frame being encoded
+	taken  int   // of count, into the frame being encoded
+	follow *rows // what came after a record of this layout the last time; nil if nothing did
 	series int
 	packed int // bytes of a row's values in a packet, without the strings' bytes
 	width  int // bytes of a row in data
 
+	scalars []scalar
 	strings bool
 	data    []byte // count × width
 	text    []byte // all strings, row by row
 	bools   []int  // offsets in a row
+}
+
+// scalar is where one of a row's is, in data.
+type scalar struct {
+	t   packet.Type
+	off int
 }
 
 // maxPlans bounds the layouts that an Encoder remembers.
@@ -103,14 +112,15 @@ func (e *Encoder) Append(layout *telemetry.Layout, p []byte) error {
 	switch {
 	case !e.begun:
 		return fmt.Errorf("frame: append: %w: the encoder was not reset", ErrRecord)
-	case telemetry.LayoutID(h.Layout) != layout.ID():
-		return fmt.Errorf("frame: append: %w: packet of layout %016x as %q", ErrRecord, h.Layout, layout.Name)
 	case h.Class != e.stream.Class:
 		return fmt.Errorf("frame: append: %w: class %s in a stream of class %s", ErrRecord, h.Class, e.stream.Class)
 	case len(e.order) > 0 && h.Seq != e.next, h.Seq == math.MaxUint64:
 		return fmt.Errorf("frame: append: %w: number %d after %d", ErrRecord, h.Seq, e.next-1)
 	}
 	r := e.rows(layout)
+	if telemetry.LayoutID(h.Layout) != r.id {
+		return fmt.Errorf("frame: append: %w: packet of layout %016x as %q", ErrRecord, h.Layout, layout.Name)
+	}
 	cost := int(h.Len) + recordOverhead
 	full := len(e.order) == MaxRecords || e.raw+cost > MaxRaw || r.index < 0 && len(e.active) == MaxLayouts
 	if full && len(e.order) > 0 {
@@ -126,6 +136,10 @@ func (e *Encoder) Append(layout *telemetry.Layout, p []byte) error {
 	if len(e.order) == 0 {
 		e.first = h.Seq
 	}
+	if e.last != nil {
+		e.last.follow = r
+	}
+	e.last = r
 	e.next = h.Seq + 1
 	e.order = append(e.order, uint16(r.index))
 	e.mono, e.wall, e.sev = append(e.mono, h.Mono), append(e.wall, h.Wall), append(e.sev, byte(h.Severity))
@@ -133,12 +147,20 @@ func (e *Encoder) Append(layout *telemetry.Layout, p []byte) error {
 	return nil
 }
 
+// rows returns the rows of a layout. As a machine's tasks run round and round, it is mostly the one that came next before.
 func (e *Encoder) rows(l *telemetry.Layout) *rows {
+	if e.last != nil && e.last.follow != nil && e.last.follow.layout == l {
+		return e.last.follow
+	}
 	id := l.ID()
 	if r := e.byID[id]; r != nil {
+		r.layout = l // of the same content, and what comes next probably has this pointer too
 		return r
 	}
 	if len(e.byID) >= maxPlans {
+		for _, r := range e.byID {
+			r.follow = nil // it may be forgotten, and must not come back beside one that takes its place
+		}
 		clear(e.byID)
 		for _, r := range e.active {
 			e.byID[r.id] = r
@@ -150,6 +172,7 @@ func (e *Encoder) rows(l *telemetry.Layout) *rows {
 			if f.Type == packet.Bool {
 				r.bools = append(r.bools, r.width)
 			}
+			r.scalars = append(r.scalars, scalar{f.Type, r.width})
 			r.strings = r.strings || f.Type == packet.String
 			r.width += rowSize(f.Type)
 			r.packed += f.Type.Size()

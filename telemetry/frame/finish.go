@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -125,6 +126,7 @@ func (e *Encoder) encodeOrder(n, layouts int) {
 	}
 	w := &e.out
 	var p orderPredictor
+	w.flags = slices.Grow(w.flags, n)
 	for _, i := range e.order[:n] {
 		if p.guess() == i {
 			w.flags = append(w.flags, 0)
@@ -153,13 +155,8 @@ func (p *orderPredictor) update(i uint16) {
 // layout writes the columns of the first n rows of r.
 func (w *columnWriter) layout(r *rows, n int) {
 	w.desc = binary.AppendUvarint(w.desc, uint64(r.series))
-	off := 0
-	for _, f := range r.layout.Fields {
-		size := rowSize(f.Type)
-		for range f.Elements() {
-			w.column(f.Type, r, n, off)
-			off += size
-		}
+	for _, s := range r.scalars {
+		w.column(s.t, r, n, s.off)
 	}
 }
 
@@ -178,7 +175,10 @@ func (w *columnWriter) column(t packet.Type, r *rows, n, off int) {
 		}
 		w.floats32()
 	case packet.Float64:
-		gather64(w.words, r.data[off:], r.width)
+		if !gather64(w.words, r.data[off:], r.width) {
+			w.constant64(w.words[0])
+			return
+		}
 		w.floats64()
 	case packet.Bool:
 		for i := range w.words {
@@ -191,7 +191,8 @@ func (w *columnWriter) column(t packet.Type, r *rows, n, off int) {
 			w.constantInt(w.words[0])
 			return
 		}
-		w.ints()
+		w.variedIntCost()
+		w.emitInts()
 	}
 }
 

@@ -8,7 +8,18 @@ import (
 )
 
 // timeScales are what times may be multiples of, in ns.
-var timeScales = [...]int64{1, 1_000, 1_000_000}
+var timeScales = [...]uint64{1, 1_000, 1_000_000}
+
+// scaled divides by a time scale. That the divisors are constants makes them multiplications.
+func scaled(t uint64, scale int) uint64 {
+	switch scale {
+	case 1:
+		return t / 1_000
+	case 2:
+		return t / 1_000_000
+	}
+	return t
+}
 
 // What the times of a layout are told against. What is caused by one event bears nearly one time, and a layout that is
 // published by turns with another one lags it evenly.
@@ -24,6 +35,7 @@ type timeWriter struct {
 	from     []int
 	next     []int
 	last     []uint64 // time of a layout's last record
+	regular  []bool   // a layout's record always comes after its partner's: the last two candidates are one
 	partner  []uint16 // the layout whose record mostly comes before
 	majority []int    // of partner, as its vote goes on
 }
@@ -34,12 +46,12 @@ func (e *Encoder) encodeTimes(n int, active []*rows) {
 	base := uint64(e.header.MinMono)
 	scale := len(timeScales) - 1
 	for _, m := range e.mono[:n] {
-		for (uint64(m)-base)%uint64(timeScales[scale]) != 0 {
+		for t := uint64(m) - base; scaled(t, scale)*timeScales[scale] != t; {
 			scale--
 		}
 	}
 	w.desc = append(w.desc, byte(scale))
-	e.times.gather(e.order[:n], e.mono[:n], active, base, uint64(timeScales[scale]))
+	e.times.gather(e.order[:n], e.mono[:n], active, base, scale)
 	for i, r := range active {
 		e.times.write(w, i, r.taken)
 	}
@@ -58,27 +70,32 @@ func (e *Encoder) encodeTimes(n int, active []*rows) {
 }
 
 // gather makes the words of all candidates for all layouts.
-func (t *timeWriter) gather(order []uint16, mono []int64, active []*rows, base, unit uint64) {
+func (t *timeWriter) gather(order []uint16, mono []int64, active []*rows, base uint64, scale int) {
 	for c := range t.words {
 		t.words[c] = grow(t.words[c], len(order))
 	}
 	t.from, t.next = grow(t.from, len(active)), grow(t.next, len(active))
 	t.last, t.partner = grow(t.last, len(active)), grow(t.partner, len(active))
-	t.majority = grow(t.majority, len(active))
+	t.majority, t.regular = grow(t.majority, len(active)), grow(t.regular, len(active))
 	from := 0
 	for i, r := range active {
 		t.from[i], t.next[i], t.last[i], t.partner[i], t.majority[i] = from, from, 0, 0, 0
+		t.regular[i] = true
 		from += r.taken
 	}
 	t.pair(order)
 	previous := uint64(0)
 	for j, l := range order {
-		now := (uint64(mono[j]) - base) / unit
+		now := scaled(uint64(mono[j])-base, scale)
 		at := t.next[l]
 		t.next[l]++
 		t.words[0][at] = now
+		last := t.last[t.partner[l]]
 		t.words[1][at] = now - previous
-		t.words[2][at] = now - t.last[t.partner[l]]
+		t.words[2][at] = now - last
+		if last != previous {
+			t.regular[l] = false
+		}
 		t.last[l], previous = now, now
 	}
 }
@@ -102,12 +119,17 @@ func (t *timeWriter) pair(order []uint16) {
 // write writes the column of layout i, which has n rows.
 func (t *timeWriter) write(w *columnWriter, i, n int) {
 	from := t.from[i]
+	scratch := w.words
+	defer func() { w.words = scratch }()
 	least, chosen := float32(math.MaxFloat32), timeOwn
 	for c := timeLayout; c >= timeOwn; c-- { // the likeliest last: its residuals are then at hand
-		if c != timeOwn && len(t.from) == 1 {
-			continue // alone, what came before is the layout itself
+		if c != timeOwn && (n == 1 || len(t.from) == 1) {
+			continue // one time is a constant; and alone, what came before is the layout itself
 		}
-		w.words = append(w.words[:0], t.words[c][from:from+n]...)
+		if c == timeLayout && t.regular[i] {
+			continue // timePrevious is the same, and shorter
+		}
+		w.words = t.words[c][from : from+n]
 		if bits := w.intCost(); bits <= least {
 			least, chosen = bits, c
 		}
@@ -118,7 +140,7 @@ func (t *timeWriter) write(w *columnWriter, i, n int) {
 	}
 	w.desc = binary.AppendUvarint(w.desc, mode)
 	if chosen != timeOwn {
-		w.words = append(w.words[:0], t.words[chosen][from:from+n]...)
+		w.words = t.words[chosen][from : from+n]
 		w.intCost()
 	}
 	w.emitInts()
@@ -133,7 +155,7 @@ func (d *Decoder) readTimes() {
 		in.fail()
 		return
 	}
-	unit, base := uint64(timeScales[scale]), uint64(d.header.MinMono)
+	unit, base := timeScales[scale], uint64(d.header.MinMono)
 	for i := range d.parts {
 		p := &d.parts[i]
 		mode := in.desc.uvarint()
@@ -177,6 +199,10 @@ func (d *Decoder) readWallAndSeverity() {
 			d.wall[p.next] = int64(offset + uint64(d.mono[p.next]))
 			p.next++
 		}
+	}
+	if in.zero() { // nothing but events has one
+		clear(d.sev)
+		return
 	}
 	d.rewind()
 	for j, s := range in.ints(n) {
