@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fulmar-io/fulmar/ground/broker"
-	"github.com/fulmar-io/fulmar/seglog"
 )
 
 // Exit statuses, as the documentation promises them.
@@ -89,10 +88,7 @@ func hintFor(err error) string {
 	if errors.As(err, &port) {
 		return portHint(port)
 	}
-	if errors.Is(err, seglog.ErrDiskFull) {
-		return "make room on the disk, or choose a folder on another with --data"
-	}
-	return ""
+	return stateHint(err)
 }
 
 func command() *cobra.Command {
