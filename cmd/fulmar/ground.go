@@ -31,7 +31,7 @@ what arrives in the data folder. Ctrl-C stops it; what was acknowledged is on di
 	}
 	receiverFlags(c, &o)
 	c.Flags().StringVar(&o.dir, "data", "fulmar-ground", "folder for frames and index")
-	c.Flags().StringArrayVar(&o.brokers, "broker", nil, "URL of a broker that is there, mqtt://host:port or nats://host:port, instead of the embedded one; may be repeated")
+	c.Flags().StringArrayVar(&o.brokers, "broker", nil, "URL of a broker that is there, mqtt://host:port, mqtts://host:port or nats://host:port, instead of the embedded one; may be repeated")
 	c.Flags().StringVar(&o.queue, "queue", "", "share the devices with other grounds of this queue group; only with --broker")
 	return c
 }

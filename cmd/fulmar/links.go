@@ -51,7 +51,7 @@ func listen(ctx context.Context, rawURL, queue string) (link.Receiver, error) {
 	return nil, unknownScheme(u.Scheme)
 }
 
-const linksAre = "links are mqtt://host:port, nats://host:port and file:///folder"
+const linksAre = "links are mqtt://host:port, mqtts://host:port, nats://host:port and file:///folder"
 
 func unknownScheme(s string) error {
 	return &usageError{err: fmt.Errorf("no link has the scheme %q", s), hint: linksAre}

@@ -36,11 +36,14 @@ func replayCommand() *cobra.Command {
 		Short: "Send a recording to a ground as if a machine had just lived it",
 		Long: `Send a PX4 ULog recording through a courier to a ground: every message is numbered, spooled and delivered like a live
 one, with the recording's own times. A damaged place in the file is told and passed over where the format allows it;
-the exit status is then 1.`,
+the exit status is then 1.
+
+With mqtts the broker's certificate is held against the system's authorities, or on Linux
+those in the file that SSL_CERT_FILE names.`,
 		Args: oneArg("a recording"),
 		RunE: func(c *cobra.Command, args []string) error { return replayFile(c, args[0], o) },
 	}
-	c.Flags().StringArrayVar(&o.to, "to", nil, "URL of the link, mqtt://host:port, nats://host:port or file:///folder; may be repeated, most preferred first")
+	c.Flags().StringArrayVar(&o.to, "to", nil, "URL of the link, mqtt://host:port, mqtts://host:port, nats://host:port or file:///folder; may be repeated, most preferred first")
 	c.Flags().StringVar(&o.device, "device", "", "name under which the recording arrives; default the file's name")
 	c.Flags().StringVar(&o.data, "data", "", "keep the spool in this folder; empty for a temporary one that is removed")
 	c.Flags().Float64Var(&o.speed, "speed", 1, "1 is real time, 0 as fast as it goes")
