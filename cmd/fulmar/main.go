@@ -1,4 +1,3 @@
-// Command fulmar runs machines, the ground that they report to, and what goes with them. See its help.
 package main
 
 import (
