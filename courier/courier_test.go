@@ -197,6 +197,45 @@ func TestDeadLettersAreKeptAndDeclared(t *testing.T) {
 	}
 }
 
+// Who looks at the letters of a machine that runs must leave its files alone.
+func TestLookingAtDeadLettersChangesNothing(t *testing.T) {
+	r := open(t, simdisk.New(), 1)
+	r.publish(packet.Normal, 10)
+	r.pass(2 * time.Second)
+	r.answer(link.Refuse{Boot: telemetry.Boot{1}, Class: packet.Normal, First: 0, Count: 10, Code: link.CodeConflict, Text: "overlaps"})
+	r.pass(3 * time.Second)
+	files := func() string {
+		list, err := r.disk.ReadDir("spool/dead")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		for _, f := range list {
+			text += fmt.Sprintf("%s %x\n", f.Name, r.disk.File("spool/dead/"+f.Name))
+		}
+		return text
+	}
+	// A segment that the machine is making just now.
+	if err := r.disk.SetFile("spool/dead/0000000000000002-0000000900000001.seg.tmp", []byte("half")); err != nil {
+		t.Fatal(err)
+	}
+	before := files()
+	d, err := courier.ReadDeadLetters(r.disk, "spool/dead")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if err := errors.Join(d.Each(func(courier.DeadLetter) bool { n++; return true }), d.Close()); err != nil || n != 1 {
+		t.Errorf("%d letters, %v", n, err)
+	}
+	if after := files(); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestDeadLettersAreBounded(t *testing.T) {
 	d, err := courier.OpenDeadLetters(simdisk.New(), "dead", 32<<20)
 	if err != nil {

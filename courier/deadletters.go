@@ -28,13 +28,25 @@ type DeadLetter struct {
 	Frame  []byte
 }
 
+// maxLetter bounds a letter: a frame, and what the ground said of it.
+const maxLetter = frame.MaxSize + 2*link.MaxReason
+
 // OpenDeadLetters opens the dead letters in a folder, which is made if it does not exist.
 func OpenDeadLetters(disk env.Disk, dir string, maxBytes int64) (*DeadLetters, error) {
-	log, err := seglog.Open(disk, dir, seglog.Options{MaxRecord: frame.MaxSize + 2*link.MaxReason})
+	log, err := seglog.Open(disk, dir, seglog.Options{MaxRecord: maxLetter})
 	if err != nil {
 		return nil, fmt.Errorf("dead letters: %w", err)
 	}
 	return &DeadLetters{log: log, bytes: maxBytes}, nil
+}
+
+// ReadDeadLetters opens the dead letters for looking, beside the machine that writes them perhaps: only Each may be called.
+func ReadDeadLetters(disk env.Disk, dir string) (*DeadLetters, error) {
+	log, err := seglog.Open(disk, dir, seglog.Options{MaxRecord: maxLetter, ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("dead letters: %w", err)
+	}
+	return &DeadLetters{log: log}, nil
 }
 
 // Add keeps a refused frame. It is durable on return.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/fulmar-io/fulmar/ground/export"
 	"github.com/fulmar-io/fulmar/internal/testbroker"
+	"github.com/fulmar-io/fulmar/recording/mcap"
+	"github.com/fulmar-io/fulmar/recording/mcap/records"
 	"github.com/fulmar-io/fulmar/recording/ulog"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -64,25 +68,39 @@ func TestFlightsArriveBitForBit(t *testing.T) {
 				t.Fatal(err)
 			}
 			for flight, messages := range flights {
-				fly(t, data, link, flight, messages)
+				fly(t, data, link, flight, messages, name == "embedded MQTT")
 			}
 		})
 	}
 }
 
-func fly(t *testing.T, data, link, flight string, messages int) {
+// fly sends a flight and holds both exports against it; with others, the format's own library reads the MCAP file too.
+func fly(t *testing.T, data, link, flight string, messages int, others bool) {
 	t.Helper()
 	path := flightPath(t, flight)
 	var out, log strings.Builder
 	if status := run(t.Context(), []string{"replay", path, "--to", link, "--speed", "0", "--json"}, &out, &log); status != exitHeld {
 		t.Fatalf("replay of %s: status %d\n%s%s", flight, status, out.String(), log.String())
 	}
-	file := filepath.Join(t.TempDir(), flight+".csv")
-	args := []string{"export", "--data", data, "--format", "csv", "--device", deviceOf(path), "--out", file}
-	if status := run(t.Context(), args, &out, &log); status != exitHeld {
-		t.Fatalf("export of %s: status %d\n%s", flight, status, log.String())
+	want, topics := flown(t, path)
+	for format, open := range map[string]func(*testing.T, io.Reader) func() (records.Entry, error){"csv": openCSV, "mcap": openMCAP} {
+		file := filepath.Join(t.TempDir(), flight+"."+format)
+		args := []string{"export", "--data", data, "--format", format, "--device", deviceOf(path), "--out", file}
+		if status := run(t.Context(), args, &out, &log); status != exitHeld {
+			t.Fatalf("export of %s: status %d\n%s", flight, status, log.String())
+		}
+		if n := hold(t, flight+"."+format, exported(t, file, open), want); n != messages {
+			t.Errorf("%s as %s: %d messages of %d", flight, format, n, messages)
+		}
+		if others && format == "mcap" {
+			countWithJS(t, file, deviceOf(path), topics)
+		}
 	}
-	got := exported(t, file)
+}
+
+// flown counts a flight's records by their layout and packet, without number, and its messages by topic.
+func flown(t *testing.T, path string) (want, topics map[string]int) {
+	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -92,50 +110,54 @@ func fly(t *testing.T, data, link, flight string, messages int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := 0
+	want, topics = make(map[string]int), make(map[string]int)
 	for {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return want, topics
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Kind != ulog.Data {
-			continue
+		if e.Kind == ulog.Data {
+			packet.SetSeq(e.Record.Packet, 0)
+			want[e.Record.Layout.Name+"\x00"+string(e.Record.Packet)]++
+			topics[e.Record.Layout.Name]++
 		}
-		packet.SetSeq(e.Record.Packet, 0)
-		key := e.Record.Layout.Name + "\x00" + string(e.Record.Packet)
-		if got[key] == 0 {
-			t.Fatalf("%s: message %d, of %s, has not arrived as it was", flight, n, e.Record.Layout.Name)
-		}
-		got[key]--
-		n++
-	}
-	left := 0
-	for _, k := range got {
-		left += k
-	}
-	if n != messages || left != 0 {
-		t.Errorf("%s: %d messages of %d, %d records that were not sent", flight, n, messages, left)
 	}
 }
 
+// hold compares what came out with what went in, and returns how many messages there are.
+func hold(t *testing.T, name string, got, want map[string]int) (n int) {
+	t.Helper()
+	for key, k := range want {
+		if got[key] != k {
+			layout, _, _ := strings.Cut(key, "\x00")
+			t.Fatalf("%s: a message of %s has arrived %d times as it was, want %d", name, layout, got[key], k)
+		}
+		n += k
+	}
+	for key, k := range got {
+		if want[key] == 0 {
+			layout, _, _ := strings.Cut(key, "\x00")
+			t.Fatalf("%s: %d records of %s that were not sent", name, k, layout)
+		}
+	}
+	return n
+}
+
 // exported counts the records of an export by their layout and packet, without number; layouts themselves are left out.
-func exported(t *testing.T, file string) map[string]int {
+func exported(t *testing.T, file string, open func(*testing.T, io.Reader) func() (records.Entry, error)) map[string]int {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	r, err := export.NewCSVReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	next := open(t, f)
 	got := make(map[string]int)
 	for {
-		e, err := r.Next()
+		e, err := next()
 		if errors.Is(err, io.EOF) {
 			return got
 		}
@@ -147,5 +169,70 @@ func exported(t *testing.T, file string) map[string]int {
 		}
 		packet.SetSeq(e.Record.Packet, 0)
 		got[e.Record.Layout.Name+"\x00"+string(e.Record.Packet)]++
+	}
+}
+
+func openCSV(t *testing.T, in io.Reader) func() (records.Entry, error) {
+	t.Helper()
+	r, err := export.NewCSVReader(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Next
+}
+
+func openMCAP(t *testing.T, in io.Reader) func() (records.Entry, error) {
+	t.Helper()
+	r, err := mcap.NewReader(in, mcap.ReaderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := new(records.Decoder)
+	return func() (records.Entry, error) {
+		m, err := r.Next()
+		if errors.Is(err, io.EOF) && !r.Complete() {
+			t.Error("the file is not complete")
+		}
+		if err != nil {
+			return records.Entry{}, err
+		}
+		return dec.Decode(m)
+	}
+}
+
+// countWithJS counts an MCAP file's messages by topic with the format's own library.
+func countWithJS(t *testing.T, file, device string, want map[string]int) {
+	t.Helper()
+	js, err := filepath.Abs("../../recording/mcap/testdata/js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodeJS, err := exec.LookPath("node")
+	needs(t, "node", err == nil)
+	_, err = os.Stat(filepath.Join(js, "node_modules", ".package-lock.json"))
+	needs(t, "@mcap/core (npm ci in recording/mcap/testdata/js)", err == nil)
+	cmd := exec.CommandContext(t.Context(), nodeJS, "read.mjs", "topics", file)
+	cmd.Dir, cmd.Stderr = js, os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]int
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("%v: %.200s", err, out)
+	}
+	for topic, n := range got {
+		layout, ours := strings.CutPrefix(topic, "/"+device+"/")
+		if layout == telemetry.LayoutRecords.Name {
+			continue
+		}
+		if !ours || n != want[layout] {
+			t.Errorf("%s: @mcap/core finds %d messages of %s, the flight has %d", file, n, topic, want[layout])
+		}
+	}
+	for layout := range want {
+		if got["/"+device+"/"+layout] == 0 {
+			t.Errorf("%s: @mcap/core finds no %s", file, layout)
+		}
 	}
 }

@@ -21,8 +21,9 @@ type smallDisk struct {
 func newSmallDisk(t *testing.T, size string) *smallDisk {
 	t.Helper()
 	d := &smallDisk{t: t, path: t.TempDir()}
-	err := syscall.Mount("tmpfs", d.path, "tmpfs", 0, "size="+size)
-	needs(t, fmt.Sprintf("the right to mount a small disk (%v)", err), err == nil)
+	if err := syscall.Mount("tmpfs", d.path, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("no right to mount a small disk: %v", err) // a right is not to be installed, as a tool is
+	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(d.path, syscall.MNT_DETACH); err != nil {
 			t.Error(err)

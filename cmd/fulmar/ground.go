@@ -39,7 +39,7 @@ over both from the flags.`,
 	}
 	d := receiverFlags(c)
 	c.Flags().String("data", d.Data, "folder for frames and index")
-	c.Flags().StringArray("broker", nil, "URL of a broker that is there, mqtt://host:port or nats://host:port, instead of the embedded one; may be repeated")
+	c.Flags().StringArray("broker", nil, "URL of a broker that is there, mqtt://host:port, mqtts://host:port or nats://host:port, instead of the embedded one; may be repeated")
 	c.Flags().String("queue", d.Queue, "share the devices with other grounds of this queue group; only with --broker")
 	return c
 }

@@ -184,7 +184,12 @@ func inspectSpool(c *cobra.Command, root, dir string, o inspectOptions) (err err
 
 // letters lists the dead letters and, with resend, puts them back.
 func (r *spoolReport) letters(disk env.Disk, dir string, s *spool.Spool, resend bool) (err error) {
-	d, err := courier.OpenDeadLetters(disk, dir+"/dead", 0)
+	var d *courier.DeadLetters
+	if resend {
+		d, err = courier.OpenDeadLetters(disk, dir+"/dead", 0)
+	} else {
+		d, err = courier.ReadDeadLetters(disk, dir+"/dead")
+	}
 	if err != nil {
 		return err
 	}

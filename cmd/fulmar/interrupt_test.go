@@ -45,3 +45,19 @@ func TestASecondInterruptEndsTheProcess(t *testing.T) {
 		}
 	}
 }
+
+// Some programs signal a process and then the group that it is in. The ground ends as on one signal: its log is closed, and
+// its index is one file.
+func TestTwoInterruptsAtOnceAreOne(t *testing.T) {
+	for range 5 {
+		g := startGround(t, t.TempDir())
+		_ = g.cmd.Process.Signal(os.Interrupt)
+		g.stopped = true
+		if err := g.end(os.Interrupt); err != nil {
+			t.Fatalf("%v\n%s", err, g.out.String())
+		}
+		if left, _ := filepath.Glob(filepath.Join(g.data, "index.sqlite-*")); len(left) > 0 {
+			t.Errorf("it left %v", left)
+		}
+	}
+}

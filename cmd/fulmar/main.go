@@ -1,4 +1,3 @@
-// Command fulmar runs machines, the ground that they report to, and what goes with them. See its help.
 package main
 
 import (
@@ -10,11 +9,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fulmar-io/fulmar/ground/broker"
-	"github.com/fulmar-io/fulmar/seglog"
 )
 
 // Exit statuses, as the documentation promises them.
@@ -27,7 +26,9 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	// A second Ctrl-C ends the process at once. One that comes together with the first, as from programs that signal a
+	// process and then its group, is none.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -89,10 +90,7 @@ func hintFor(err error) string {
 	if errors.As(err, &port) {
 		return portHint(port)
 	}
-	if errors.Is(err, seglog.ErrDiskFull) {
-		return "make room on the disk, or choose a folder on another with --data"
-	}
-	return ""
+	return stateHint(err)
 }
 
 func command() *cobra.Command {

@@ -35,12 +35,15 @@ func replayCommand() *cobra.Command {
 		Short: "Send a recording to a ground as if a machine had just lived it",
 		Long: `Send a PX4 ULog recording through a courier to a ground: every message is numbered, spooled and delivered like a live
 one, with the recording's own times. A damaged place in the file is told and passed over where the format allows it;
-the exit status is then 1.`,
+the exit status is then 1.
+
+With mqtts the broker's certificate is held against the system's authorities, or those in the file that a link's setting
+ca names (--config), or on Linux SSL_CERT_FILE.`,
 		Args: oneArg("a recording"),
 		RunE: func(c *cobra.Command, args []string) error { return replayFile(c, args[0], o) },
 	}
 	c.Flags().StringVar(&o.file, "config", "", "file of settings, of kind machine; the flags go over it")
-	c.Flags().StringArray("to", nil, "URL of the link, mqtt://host:port, nats://host:port or file:///folder; may be repeated, most preferred first")
+	c.Flags().StringArray("to", nil, "URL of the link, mqtt://host:port, mqtts://host:port, nats://host:port or file:///folder; may be repeated, most preferred first")
 	c.Flags().String("device", "", "name under which the recording arrives; default the file's name")
 	c.Flags().String("data", "", "keep the spool in this folder; empty for a temporary one that is removed")
 	c.Flags().Float64Var(&o.speed, "speed", 1, "1 is real time, 0 as fast as it goes")

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fulmar-io/fulmar/ground/broker"
+	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/seglog"
 )
 
 // knownCommand refuses what is no command: the root takes no argument of its own.
@@ -42,4 +44,15 @@ func portHint(e *broker.PortError) string {
 		return fmt.Sprintf("ports below 1024 are the administrator's on most systems; choose another with %s", flag)
 	}
 	return fmt.Sprintf("does another program listen there? choose another port with %s, for example %s 127.0.0.1:0 for any that is free", flag, flag)
+}
+
+// stateHint says what to do about what is so on this host, and not the command's fault.
+func stateHint(err error) string {
+	switch {
+	case errors.Is(err, seglog.ErrDiskFull):
+		return "make room on the disk, or choose a folder on another with --data"
+	case errors.Is(err, ring.ErrInUse):
+		return "a machine runs once on a host; stop the one that does, a demo perhaps"
+	}
+	return ""
 }

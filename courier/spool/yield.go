@@ -42,11 +42,11 @@ func (s *Spool) short(size int64) error {
 	if used+size > quota {
 		return fmt.Errorf("%d bytes of a quota of %d are used", used, quota)
 	}
-	free, err := s.disk.Free()
-	if err != nil || int64(free)-size >= s.o.MinFree { // a disk that cannot tell is found full by writing
-		return nil
+	// A disk that cannot tell is found full by writing.
+	if free, err := s.disk.Free(); err == nil && int64(free)-size < s.o.MinFree {
+		return fmt.Errorf("%w: %d bytes free, %d to be left", seglog.ErrDiskFull, free, s.o.MinFree)
 	}
-	return fmt.Errorf("%w: %d bytes free, %d to be left", seglog.ErrDiskFull, free, s.o.MinFree)
+	return nil
 }
 
 // yield lets go of the oldest segment of a class and returns the index up to which it did, or 0 if there is only the

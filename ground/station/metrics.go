@@ -11,12 +11,17 @@ import (
 // metrics are the ground's, for Prometheus.
 var metrics = struct {
 	frames, logBytes, behind, latency    *prometheus.Desc
+	stored, queued, syncErrors, ready    *prometheus.Desc
 	delivered, missing, lost, duplicates *prometheus.Desc
 }{
 	frames:     desc("frames_total", "Frames that arrived, by what became of them.", "result"),
 	logBytes:   desc("log_bytes", "Size of the frame log on disk."),
 	behind:     desc("index_behind_frames", "Frames that are committed and not indexed yet."),
 	latency:    desc("publish_to_commit_seconds", "From a record's sampling to its commit here, by the machine's wall clock."),
+	stored:     desc("stored_bytes_total", "Bytes of frames that were committed since the start."),
+	queued:     desc("messages_queued", "Messages that arrived and wait to be looked at."),
+	syncErrors: desc("sync_errors_total", "Times that frames could not be made durable."),
+	ready:      desc("ready", "Whether frames can be taken for good, as /readyz says."),
 	delivered:  desc("records_delivered_total", "Records of a device that are committed.", "device"),
 	missing:    desc("records_missing", "Records of a device that were numbered, have not arrived and are not declared lost.", "device"),
 	lost:       desc("records_lost_total", "Records of a device that were declared lost.", "device", "reason"),
@@ -42,6 +47,14 @@ func (s *Station) Collect(ch chan<- prometheus.Metric) {
 	frames := s.intake.Frames()
 	send(metrics.logBytes, prometheus.GaugeValue, float64(frames.Bytes()))
 	send(metrics.behind, prometheus.GaugeValue, float64(frames.Durable()+1)-float64(s.index.Next()))
+	send(metrics.stored, prometheus.CounterValue, float64(s.stored.Load()))
+	send(metrics.queued, prometheus.GaugeValue, float64(len(s.events)))
+	send(metrics.syncErrors, prometheus.CounterValue, float64(s.syncErrors.Load()))
+	ready := 1.0
+	if s.Ready() != nil {
+		ready = 0
+	}
+	send(metrics.ready, prometheus.GaugeValue, ready)
 	h := s.index.Latency()
 	q := h.Quantiles(0.5, 0.99, 0.999)
 	ch <- prometheus.MustNewConstSummary(metrics.latency, h.Count(), h.Sum().Seconds(),

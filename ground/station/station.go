@@ -38,7 +38,8 @@ type Station struct {
 	intake *ingest.Intake
 	index  *store.Index
 
-	failing atomic.Int64 // when the log began to fail to be durable, ns since 1970; 0 if it does not
+	failing            atomic.Int64  // when the log began to fail to be durable, ns since 1970; 0 if it does not
+	stored, syncErrors atomic.Uint64 // bytes of frames; times
 
 	events  chan func()
 	commits chan []store.Item
@@ -156,6 +157,7 @@ func (s *Station) perform(ctx context.Context) {
 			case ingest.Dropped:
 				s.dropped(e)
 			case ingest.Committed:
+				s.stored.Add(uint64(len(e.Data)))
 				items = append(items, store.Item{Index: e.Index, Received: e.Received, Committed: s.o.Wall().UnixNano(), Data: e.Data})
 			}
 		}
@@ -179,6 +181,7 @@ func (s *Station) sync(ctx context.Context) {
 		}
 	} else {
 		s.failing.CompareAndSwap(0, s.o.Wall().UnixNano())
+		s.syncErrors.Add(1)
 		s.o.Logger.Error("frames cannot be made durable; nothing is acknowledged until they are", "error", err)
 		t := time.NewTimer(syncRetry)
 		defer t.Stop()

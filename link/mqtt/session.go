@@ -79,7 +79,7 @@ func attempt(ctx context.Context, e endpoint, v Version, half bool, to receive) 
 	if err != nil {
 		stop()
 		_ = nc.Close() // the error that matters is the one at hand
-		return nil, true, explain(ctx, g, err)
+		return nil, true, explain(ctx, g, e.secure, err)
 	}
 	return s, true, nil
 }
@@ -103,17 +103,26 @@ func dialNetwork(ctx context.Context, e endpoint) (net.Conn, error) {
 	if !e.secure {
 		return d.DialContext(ctx, "tcp", e.address)
 	}
-	return (&tls.Dialer{NetDialer: &d, Config: e.tls}).DialContext(ctx, "tcp", e.address)
+	c, err := (&tls.Dialer{NetDialer: &d, Config: e.tls}).DialContext(ctx, "tcp", e.address)
+	var network *net.OpError
+	if err != nil && (!errors.As(err, &network) || network.Op != "dial") {
+		err = fmt.Errorf("TLS handshake: %w", err)
+	}
+	return c, err
 }
 
 // explain says in an operator's words why there was no handshake.
-func explain(ctx context.Context, g *guard, err error) error {
+func explain(ctx context.Context, g *guard, secure bool, err error) error {
 	var refused *refusal
 	if errors.As(err, &refused) {
 		return err
 	}
 	cause := g.Cause()
+	var network *net.OpError
 	switch {
+	case secure && ctx.Err() == nil && (errors.As(cause, &network) || errors.Is(cause, io.EOF)):
+		// In TLS 1.3 the server looks at the client's certificate when the client is through with the handshake.
+		return fmt.Errorf("the connection was closed before the broker answered: does it take this machine's TLS certificate? %w", cause)
 	case cause != nil && errors.Is(cause, io.EOF):
 		return fmt.Errorf("the connection was closed before the broker answered: %w", cause)
 	case cause != nil && ctx.Err() == nil:

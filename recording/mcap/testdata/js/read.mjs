@@ -1,5 +1,6 @@
 // Reads an MCAP file with the format's own library, checks every CRC, and prints a line of JSON per message.
-// usage: node read.mjs stream|indexed FILE
+// In the mode topics it prints one object: how many messages each topic has.
+// usage: node read.mjs stream|indexed|topics FILE
 import { readFile } from "node:fs/promises";
 import { crc32 } from "@foxglove/crc";
 import { McapIndexedReader, McapStreamReader } from "@mcap/core";
@@ -109,8 +110,14 @@ if (mode === "stream") {
     channels.set(c.id, c);
   }
   let messages = 0n;
+  const topics = {};
   for await (const m of reader.readMessages({ validateCrcs: true })) {
-    print(m);
+    if (mode === "topics") {
+      const topic = channels.get(m.channelId).topic;
+      topics[topic] = (topics[topic] ?? 0) + 1;
+    } else {
+      print(m);
+    }
     messages++;
   }
   if (reader.statistics.messageCount !== messages) {
@@ -120,6 +127,6 @@ if (mode === "stream") {
   for await (const m of reader.readMetadata({ name: "fulmar.boot" })) {
     metadata.push(Object.fromEntries(m.metadata));
   }
-  lines.push(JSON.stringify({ done: true, metadata }));
+  lines.push(JSON.stringify(mode === "topics" ? topics : { done: true, metadata }));
 }
 process.stdout.write(lines.join("\n") + "\n");
