@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"strings"
 
@@ -24,8 +25,10 @@ type metaStore struct {
 	saved  uint64 // as it is durable for sure; 0 until this life has saved it, for what was found may be of a save cut short
 	files  [2]metaFile
 	turn   int
-	old    []string // to be removed once something newer is durable
-	buf    []byte
+	// unreadable is the last error of the disk's that hid a file from load.
+	unreadable error
+	old        []string // to be removed once something newer is durable
+	buf        []byte
 }
 
 type metaFile struct {
@@ -60,13 +63,17 @@ func (m *metaStore) load(names []string) (data []byte, damaged bool, err error) 
 // read returns a metadata file, nil if it is damaged.
 func (m *metaStore) read(name string) ([]byte, error) {
 	var b []byte
+	var hidden error
 	for attempt := 0; attempt < 2 && b == nil; attempt++ { // an error may pass
 		f, err := m.disk.OpenFile(join(m.dir, name), false)
-		if err != nil {
+		if hidden = err; err != nil {
 			continue
 		}
 		p := make([]byte, metaSize+MaxMeta)
-		n, _ := f.ReadAt(p, 0)
+		n, err := f.ReadAt(p, 0)
+		if !errors.Is(err, io.EOF) {
+			hidden = err
+		}
 		_ = f.Close()
 		b = p[:n]
 		if n < metaSize || string(b[:8]) != metaMagic {
@@ -84,6 +91,9 @@ func (m *metaStore) read(name string) ([]byte, error) {
 		}
 	}
 	if b == nil {
+		if hidden != nil {
+			m.unreadable = failed("read", name, hidden)
+		}
 		return nil, nil
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v != version {
