@@ -238,6 +238,9 @@ func (l *Log) TrimFront(upTo uint64) error {
 	if err != nil || remove == 0 {
 		return err
 	}
+	if err := l.keepCheckpoint(remove); err != nil {
+		return err
+	}
 	if err := l.saveCursor(); err != nil {
 		return err
 	}
@@ -255,7 +258,38 @@ func (l *Log) TrimFront(upTo uint64) error {
 	return err
 }
 
-// moveCursor moves the cursor and returns how many segments can be removed. What supersedes them is durable then.
+// keepCheckpoint makes durable what the first segments, that are about to go, are needed for: their names' successors, and
+// a checkpoint in the segment behind them, which may have no record yet that a Sync has covered.
+func (l *Log) keepCheckpoint(remove int) error {
+	l.mu.RLock()
+	covered, unsynced := l.segs[remove].first <= l.durable, l.durable+1 < l.next
+	l.mu.RUnlock()
+	if !covered && unsynced {
+		if err := l.sync(); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !covered && !unsynced { // a segment without records
+		if l.tail == nil || l.suspect {
+			if err := l.begin(); err != nil {
+				return err
+			}
+		}
+		if err := l.tail.file.Sync(); err != nil {
+			l.suspect = true
+			l.stats.Failures++
+			return failed("sync", l.tail.name, err)
+		}
+	}
+	if !l.named {
+		return l.syncNames()
+	}
+	return nil
+}
+
+// moveCursor moves the cursor and returns how many segments can be removed.
 func (l *Log) moveCursor(upTo uint64) (remove int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -269,10 +303,7 @@ func (l *Log) moveCursor(upTo uint64) (remove int, err error) {
 	for remove < len(l.segs)-1 && l.segs[remove].end <= min(l.cursor, l.durable+1) {
 		remove++
 	}
-	if remove > 0 && !l.named {
-		err = l.syncNames()
-	}
-	return remove, err
+	return remove, nil
 }
 
 func (l *Log) writable(op string) error {

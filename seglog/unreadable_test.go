@@ -3,6 +3,7 @@ package seglog
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"syscall"
 	"testing"
 
@@ -88,5 +89,60 @@ func TestCloseWritesNoStateThatIsNone(t *testing.T) {
 	}
 	if state, from := l.Checkpoint(); string(state) != "state" || from != 1 || l.Next() != 2 {
 		t.Errorf("state %q from %d, next %d", state, from, l.Next())
+	}
+}
+
+// TestTrimKeepsACheckpoint: the segment whose checkpoint takes the place of the ones that go is durable before they go; also
+// if it has no record because the disk is full, which is when space must be given back.
+func TestTrimKeepsACheckpoint(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		trimAndCrash(t, full)
+	}
+}
+
+func trimAndCrash(t *testing.T, full bool) {
+	disk := simdisk.New()
+	opt := Options{SegmentSize: 4096, Checkpoint: func() []byte { return []byte("state") }}
+	l, err := Open(disk, "log", opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // both files exist before the disk is full
+		if err := l.SaveMeta(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for l.SegmentCount() < 2 {
+		mustSync(t, l)
+		mustAppend(t, l, make([]byte, 500))
+	}
+	if full {
+		for l.SegmentCount() < 3 {
+			mustSync(t, l)
+			disk.SetQuota(0)
+			if l.tail.size.Load() > 3500 { // the next one begins a segment and does not fit into it
+				disk.SetQuota(disk.Used() + 200)
+			}
+			if _, err := l.Append(make([]byte, 500)); err != nil && !errors.Is(err, ErrDiskFull) {
+				t.Fatal(err)
+			}
+		}
+		if l.durable+1 != l.next || l.tail.first != l.next {
+			t.Fatalf("durable %d, next %d, the last segment begins at %d", l.durable, l.next, l.tail.first)
+		}
+	}
+	before := l.SegmentCount()
+	if err := l.TrimFront(l.Next() - 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.TrimFront(l.Next()); err != nil || l.SegmentCount() >= before {
+		t.Fatalf("%d segments, %v", l.SegmentCount(), err)
+	}
+	disk.Crash(rand.New(rand.NewPCG(1, 1)), simdisk.Garbage)
+	if l, err = Open(disk, "log", opt); err != nil {
+		t.Fatal(err)
+	}
+	if state, _ := l.Checkpoint(); string(state) != "state" {
+		t.Errorf("state %q, report %+v", state, l.Report())
 	}
 }
