@@ -72,14 +72,23 @@ func openClass(disk env.Disk, dir, device string, pc packet.Class, o Options) (*
 		return nil, err
 	}
 	c.log = log
-	if err := c.restore(); err != nil {
+	err = log.Report().Unreadable
+	if o.ReadOnly {
+		err = nil // for looking, what can be read is better than nothing
+	}
+	if err == nil {
+		err = c.restore(o.ReadOnly)
+	}
+	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	return c, nil
 }
 
-// restore rebuilds the state: from the newest checkpoint, what was appended after it, and the cursor that is furthest.
-func (c *class) restore() error {
+// restore rebuilds the state: from the newest checkpoint, what was appended after it, and the cursor that is furthest. A
+// record that is damaged is passed over. One that the disk does not return may be whole: a boot that went on without it
+// would number and spool the same records again.
+func (c *class) restore(looking bool) error {
 	checkpoint, from := c.log.Checkpoint()
 	if len(checkpoint) > 0 {
 		if err := c.state.parse(checkpoint); err != nil {
@@ -88,7 +97,7 @@ func (c *class) restore() error {
 	}
 	for i := from; i < c.log.Next(); i++ {
 		record, err := c.log.ReadAt(i, c.buf)
-		if errors.Is(err, seglog.ErrDamaged) {
+		if errors.Is(err, seglog.ErrDamaged) && (looking || !seglog.Unreadable(err)) {
 			continue // found again, and declared, when it is loaded
 		}
 		if err != nil {
@@ -178,8 +187,7 @@ const readTries = 10
 
 // givenUp reports whether a record that could not be read is lost: damaged, or not returned by the disk again and again.
 func (c *class) givenUp(err error) bool {
-	var damaged *seglog.DamagedError
-	if errors.As(err, &damaged) && damaged.Cause == nil {
+	if errors.Is(err, seglog.ErrDamaged) && !seglog.Unreadable(err) {
 		return true
 	}
 	c.tries++
