@@ -1,6 +1,8 @@
 package world
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -92,6 +94,25 @@ func (w *World) readGround() (stored map[telemetry.Stream]*ledger.Set, lost map[
 		}
 	}
 	return stored, lost, nil
+}
+
+// Digest returns the SHA-256 of what is in the ground's log: the frames, in order, and when each was received. Two worlds
+// of the same Config that were run alike have the same.
+func (w *World) Digest() (sum [sha256.Size]byte, err error) {
+	h := sha256.New()
+	frames := w.ground.intake.Frames()
+	for i := frames.First(); i < frames.Next(); i++ {
+		received, data, err := frames.Read(i)
+		if err != nil {
+			return sum, err
+		}
+		var head [16]byte
+		binary.LittleEndian.PutUint64(head[:], uint64(received))
+		binary.LittleEndian.PutUint64(head[8:], uint64(len(data)))
+		h.Write(head[:])
+		h.Write(data)
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
 func learn(dec *frame.Decoder, catalog *telemetry.Catalog) {
