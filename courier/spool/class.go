@@ -30,7 +30,12 @@ type class struct {
 	declare []loss
 	buf     []byte
 	tries   int    // to read the record at load
+	yields  int    // tries to read a record that is to yield
+	yieldAt uint64 // and which: those before it that cannot be read are given up
 	saved   uint64 // the cursor's index when it was last persisted
+	// discarded is the index of the last record that let the cursor pass what was not delivered. What it declares must be
+	// durable before the cursor is.
+	discarded uint64
 }
 
 type position struct {
@@ -117,6 +122,7 @@ func (c *class) restore(looking bool) error {
 	}
 	k := &c.state.cursor
 	c.saved = k.index
+	c.discarded = c.log.Next() - 1 // what is there may be such a record, and not durable
 	c.load = position{index: k.index, boot: k.boot, seq: k.seq}
 	return nil
 }
@@ -164,7 +170,7 @@ func (c *class) read(most, bytes int) (frames []delivery.Frame, next uint64) {
 	for len(frames) < most && bytes > 0 && c.load.index <= c.log.Durable() {
 		e := &entry{index: c.load.index}
 		record, err := c.log.ReadAt(c.load.index, nil)
-		if err != nil && !c.givenUp(err) {
+		if err != nil && !givenUp(err, &c.tries, readTries) {
 			break // the disk does not answer: again later
 		}
 		c.tries = 0
@@ -182,16 +188,20 @@ func (c *class) read(most, bytes int) (frames []delivery.Frame, next uint64) {
 	return frames, c.load.index
 }
 
-// readTries is how often a record that the disk does not return is asked for, a second apart, before it counts as damaged.
-const readTries = 10
+// How often a record that the disk does not return is asked for before it counts as damaged. To be sent it is asked for a
+// second apart, to yield a few times a second.
+const (
+	readTries  = 10
+	yieldTries = 100
+)
 
 // givenUp reports whether a record that could not be read is lost: damaged, or not returned by the disk again and again.
-func (c *class) givenUp(err error) bool {
+func givenUp(err error, tries *int, most int) bool {
 	if errors.Is(err, seglog.ErrDamaged) && !seglog.Unreadable(err) {
 		return true
 	}
-	c.tries++
-	return c.tries >= readTries
+	*tries++
+	return *tries >= most
 }
 
 // take looks at a record that was read and keeps the load position, and what is missing before it, up to date.
@@ -297,6 +307,11 @@ func (c *class) account() ledger.Account {
 // save persists the cursor and lets go of what is before it.
 func (c *class) save() error {
 	k := &c.state.cursor
+	if c.log.Durable() < c.discarded {
+		if err := c.log.Sync(); err != nil {
+			return fmt.Errorf("spool: %s: %w", c.class, err)
+		}
+	}
 	if k.index != c.saved {
 		if err := c.log.SaveMeta(k.append(nil)); err != nil {
 			return fmt.Errorf("spool: %s: %w", c.class, err)
