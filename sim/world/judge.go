@@ -127,6 +127,16 @@ func learn(dec *frame.Decoder, catalog *telemetry.Catalog) {
 
 type losses struct{ by [ledger.Reasons]ledger.Set }
 
+// reasons says what a number was declared lost for, wrongly.
+func (l *losses) reasons(r ledger.Range) (text string) {
+	for why := range ledger.Reason(ledger.Reasons) {
+		if l.by[why].Contains(r) {
+			text += ", but as " + why.String()
+		}
+	}
+	return text
+}
+
 func tally(h *frame.Header, stored map[telemetry.Stream]*ledger.Set, lost map[telemetry.Stream]*losses) error {
 	r := ledger.Range{First: h.First, Count: h.Count}
 	if h.Mode == frame.Lost {
@@ -161,7 +171,7 @@ func judgeStream(stream telemetry.Stream, p *published, stored *ledger.Set, lost
 				case lost.by[ledger.Unclean].Contains(one) && seq >= p.safe:
 				case lost.by[ledger.Quota].Contains(one), lost.by[ledger.Overflow].Contains(one):
 				default:
-					return fmt.Errorf("judge: %s: record %d was published and is neither stored nor rightly declared lost", stream, seq)
+					return fmt.Errorf("judge: %s: record %d was published and is neither stored nor rightly declared lost%s", stream, seq, lost.reasons(one))
 				}
 			}
 		}
