@@ -127,8 +127,9 @@ func (c *class) restore(looking bool) error {
 	return nil
 }
 
-func (c *class) append(record []byte) error {
-	if _, err := c.log.Append(record); err != nil {
+// append appends records, all or none.
+func (c *class) append(records ...[]byte) error {
+	if _, err := c.log.AppendBatch(records...); err != nil {
 		if errors.Is(err, seglog.ErrDiskFull) || errors.Is(err, seglog.ErrFull) {
 			return fmt.Errorf("%w: %w", ErrFull, err)
 		}
@@ -136,7 +137,12 @@ func (c *class) append(record []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state.apply(record)
+	for _, r := range records {
+		if err := c.state.apply(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *class) checkpoint() []byte {

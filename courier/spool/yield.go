@@ -56,12 +56,13 @@ func (c *class) yield() (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
+		// At once: a declaration that reached the ground while the records are still here to be sent would be acknowledged for
+		// them.
+		records := make([][]byte, 0, len(lost)+1)
 		for _, f := range lost {
-			if err := c.appendFrame(kindAside, f); err != nil {
-				return 0, err
-			}
+			records = append(records, append([]byte{kindAside}, f...))
 		}
-		if err := c.append(append([]byte{kindDiscard}, moved.append(nil)...)); err != nil {
+		if err := c.append(append(records, append([]byte{kindDiscard}, moved.append(nil)...))...); err != nil {
 			return 0, err
 		}
 		c.discarded = c.log.Next() - 1

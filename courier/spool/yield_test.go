@@ -204,3 +204,37 @@ func TestWhatCannotBeReadDoesNotYield(t *testing.T) {
 		t.Errorf("given up after %d tries", tries)
 	}
 }
+
+// What is declared lost has been let go: when the disk refuses either, neither is in the log, and the ground cannot
+// acknowledge the one for the other.
+func TestNothingIsDeclaredThatIsStillThere(t *testing.T) {
+	for after := range 12 {
+		r := full(t)
+		r.disk.Inject(simdisk.Fault{Ops: simdisk.OpWrite, After: after, Times: 3, Err: syscall.EIO})
+		var err error
+		for err == nil {
+			var yielded spool.Yielded
+			if yielded, err = r.yield(); yielded != (spool.Yielded{}) {
+				break
+			}
+		}
+		r.disk.Heal()
+		if err := r.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		records := make(map[uint64]bool)
+		frames, _ := r.Load(packet.Bulk, 1000, 1<<30)
+		for _, f := range frames {
+			h, err := frame.Peek(f.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for seq := h.First; seq < h.First+h.Count; seq++ {
+				if h.Mode == frame.Lost && records[seq] {
+					t.Fatalf("a write fails after %d: record %d is there and declared lost", after, seq)
+				}
+				records[seq] = true
+			}
+		}
+	}
+}
