@@ -127,6 +127,10 @@ func chaos(seed uint64) world.Config {
 		c.ClockJumps = time.Duration(maybe(0.8, 30) * float64(time.Second))
 		c.ColdClocks = rng.IntN(2) == 0
 	}
+	if rng.IntN(6) == 0 { // nothing is ever well for long
+		c.DiskFaults = time.Duration(4+rng.IntN(10)) * time.Second
+		c.Kills, c.PowerCuts, c.GroundDie = c.Kills/3, c.PowerCuts/2, c.GroundDie/2
+	}
 	for i := range c.Batch {
 		c.Batch[i] = batch.Limits{Records: 1 + rng.IntN(200), Age: time.Duration(1+rng.IntN(2000)) * time.Millisecond}
 	}
