@@ -134,18 +134,23 @@ func (c *Courier) declareDropped(class packet.Class, s *stream) (uint64, error) 
 	return n, nil
 }
 
-// finish appends what is pending, durably, and ends the boot. What finds no room is declared lost instead: nothing will
-// make room before the next boot has begun.
+// put appends a frame outside of a boot's run. What finds no room is declared lost instead, for nothing makes room before
+// the next boot has begun.
+func (c *Courier) put(class packet.Class, f []byte) error {
+	_, err := c.spool.Append(class, f)
+	if errors.Is(err, spool.ErrFull) {
+		return c.spool.Forgo(class, f)
+	}
+	return err
+}
+
+// finish appends what is pending, durably, and ends the boot.
 func (c *Courier) finish() error {
 	for i, s := range c.streams {
 		class := packet.ClassAt(i)
 		for len(s.pending) > 0 {
 			f := s.pending[0]
-			_, err := c.spool.Append(class, f)
-			if errors.Is(err, spool.ErrFull) {
-				err = c.spool.Forgo(class, f)
-			}
-			if err != nil {
+			if err := c.put(class, f); err != nil {
 				return fmt.Errorf("courier: end boot: %w", err)
 			}
 			s.pending, s.bytes = s.pending[1:], s.bytes-len(f)
@@ -175,7 +180,7 @@ func (c *Courier) Begin(boot telemetry.Boot) error {
 		}
 		stream := telemetry.Stream{Device: c.o.Device, Boot: state.Boot, Class: class}
 		lost := frame.AppendLost(nil, stream, state.Next, state.Ceiling-state.Next, ledger.Unclean)
-		if _, err := c.spool.Append(class, lost); err != nil {
+		if err := c.put(class, lost); err != nil {
 			return fmt.Errorf("courier: begin boot: %w", err)
 		}
 	}

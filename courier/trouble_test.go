@@ -193,6 +193,19 @@ func TestAFullSpoolStarts(t *testing.T) {
 	for range 10 {
 		publish(packet.Bulk)
 	}
+	// Without the ring, after a power cut, there is a declaration for which there is no room.
+	o.Disk = disk.Clone()
+	o.Disk.(*simdisk.Disk).Crash(rng, simdisk.Lose)
+	if c, err = courier.Open(o, rng); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Begin(telemetry.Boot{2}); err != nil {
+		t.Fatal(err)
+	}
+	if _, lost := stored(t, o.Disk.(*simdisk.Disk), packet.Bulk); lost[ledger.Unclean] == 0 {
+		t.Errorf("lost %v", lost)
+	}
+	o.Disk = disk
 	disk.Kill()
 	if c, err = courier.Open(o, rand.New(rand.NewPCG(1, 2))); err != nil {
 		t.Fatal(err)
