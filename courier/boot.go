@@ -1,11 +1,13 @@
 package courier
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/fulmar-io/fulmar/courier/batch"
 	"github.com/fulmar-io/fulmar/courier/delivery"
+	"github.com/fulmar-io/fulmar/courier/spool"
 	"github.com/fulmar-io/fulmar/ring"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/frame"
@@ -27,20 +29,17 @@ type Recovered struct {
 // durable and the region may be removed.
 func (c *Courier) Recover(region *ring.Region) (Recovered, error) {
 	r := Recovered{Boot: region.Boot()}
-	state := c.spool.State(packet.Urgent)
-	if state.Boot != region.Boot() {
-		// The spool does not know this boot: its folder was removed, or it crashed before its Begin. Or it knows a later
-		// one, and then this boot was ended already.
-		if state.Boot != (telemetry.Boot{}) && state.Boot.String() > region.Boot().String() {
-			r.Known = true
-			return r, nil
-		}
+	begun, ended := c.spooled(region.Boot())
+	switch {
+	case ended, !begun && c.spool.State(packet.Urgent).Boot != (telemetry.Boot{}) && drained(region):
+		// Who ended the boot may have been told that the disk failed, or may have been killed before it was told anything:
+		// that it is in the log does not say that it is durable.
+		r.Known = true
+		return r, c.SyncSpool()
+	case !begun: // the folder was removed, or a record is damaged
 		if err := c.Begin(region.Boot()); err != nil {
 			return r, err
 		}
-	} else if state.Clean {
-		r.Known = true
-		return r, nil
 	}
 	c.attach(region, -1)
 	defer c.detach()
@@ -56,14 +55,11 @@ func (c *Courier) Recover(region *ring.Region) (Recovered, error) {
 			return r, err
 		}
 		r.Unclean += unclean
-		if first, n := region.NumberDropped(class); n > 0 {
-			out, err := s.batcher.Lose(ledger.Range{First: first, Count: n}, ledger.Overflow)
-			if err != nil {
-				return r, err
-			}
-			s.queue(out)
-			r.Dropped += n
+		dropped, err := c.declareDropped(class, s)
+		if err != nil {
+			return r, err
 		}
+		r.Dropped += dropped
 		r.Records += region.Next(class) - before
 		out, err := s.batcher.Finish()
 		if err != nil {
@@ -73,6 +69,29 @@ func (c *Courier) Recover(region *ring.Region) (Recovered, error) {
 	}
 	r.Records -= r.Unclean + r.Dropped
 	return r, c.finish()
+}
+
+// spooled reports whether the spool knows a boot as the last one of each class, and as one that has ended.
+func (c *Courier) spooled(boot telemetry.Boot) (begun, ended bool) {
+	begun, ended = true, true
+	for i := range packet.Classes {
+		state := c.spool.State(packet.ClassAt(i))
+		begun = begun && state.Boot == boot
+		ended = ended && state.Clean
+	}
+	return begun, begun && ended
+}
+
+// drained reports whether a region says that nothing in it waits for the disk. That is how the region of a boot that has
+// ended is told from one that has not when the spool is at another boot: boots are named by the wall clock, which may
+// have been set back between them, so their order says nothing.
+func drained(region *ring.Region) bool {
+	for i := range packet.Classes {
+		if class := packet.ClassAt(i); region.Durable(class) < region.Next(class) || region.Dropped(class) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // sweep moves everything that waits in a sorter into the batch, declaring what is missing up to end.
@@ -100,19 +119,52 @@ func (c *Courier) sweep(s *stream, end uint64) (missing uint64, err error) {
 	return missing, nil
 }
 
+// declareDropped numbers what producers that have ended dropped and could not declare, and declares it lost.
+func (c *Courier) declareDropped(class packet.Class, s *stream) (uint64, error) {
+	first, n := c.region.NumberDropped(class)
+	if n == 0 {
+		return 0, nil
+	}
+	out, err := s.batcher.Lose(ledger.Range{First: first, Count: n}, ledger.Overflow)
+	if err != nil {
+		return 0, err
+	}
+	s.queue(out)
+	s.sorter.Skip(first + n)
+	return n, nil
+}
+
+// put appends a frame outside of a boot's run. What finds no room is declared lost instead, for nothing makes room before
+// the next boot has begun.
+func (c *Courier) put(class packet.Class, f []byte) error {
+	_, err := c.spool.Append(class, f)
+	if errors.Is(err, spool.ErrFull) {
+		return c.spool.Forgo(class, f)
+	}
+	return err
+}
+
 // finish appends what is pending, durably, and ends the boot.
 func (c *Courier) finish() error {
 	for i, s := range c.streams {
-		if _, err := c.spool.Append(packet.ClassAt(i), s.pending...); err != nil {
-			return fmt.Errorf("courier: end boot: %w", err)
+		class := packet.ClassAt(i)
+		for len(s.pending) > 0 {
+			f := s.pending[0]
+			if err := c.put(class, f); err != nil {
+				return fmt.Errorf("courier: end boot: %w", err)
+			}
+			s.pending, s.bytes = s.pending[1:], s.bytes-len(f)
 		}
-		s.pending, s.bytes = nil, 0
 	}
 	if err := c.layouts.sync(); err != nil {
 		return fmt.Errorf("courier: end boot: %w", err)
 	}
 	if err := c.spool.End(); err != nil {
 		return fmt.Errorf("courier: end boot: %w", err)
+	}
+	for i := range c.streams {
+		class := packet.ClassAt(i)
+		c.region.SetDurable(class, c.region.Next(class))
 	}
 	return nil
 }
@@ -123,12 +175,12 @@ func (c *Courier) Begin(boot telemetry.Boot) error {
 	for i := range packet.Classes {
 		class := packet.ClassAt(i)
 		state := c.spool.State(class)
-		if state.Clean || state.Next >= state.Ceiling {
+		if state.Clean || state.Next >= state.Ceiling || state.Boot == boot {
 			continue
 		}
 		stream := telemetry.Stream{Device: c.o.Device, Boot: state.Boot, Class: class}
 		lost := frame.AppendLost(nil, stream, state.Next, state.Ceiling-state.Next, ledger.Unclean)
-		if _, err := c.spool.Append(class, lost); err != nil {
+		if err := c.put(class, lost); err != nil {
 			return fmt.Errorf("courier: begin boot: %w", err)
 		}
 	}
@@ -193,13 +245,8 @@ func (c *Courier) End(now time.Duration) error {
 		if _, err := c.sweep(s, c.region.Next(class)); err != nil {
 			return err
 		}
-		if first, n := c.region.NumberDropped(class); n > 0 {
-			out, err := s.batcher.Lose(ledger.Range{First: first, Count: n}, ledger.Overflow)
-			if err != nil {
-				return err
-			}
-			s.queue(out)
-			s.sorter.Skip(first + n)
+		if _, err := c.declareDropped(class, s); err != nil {
+			return err
 		}
 		out, err := s.batcher.Finish()
 		if err != nil {

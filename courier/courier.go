@@ -74,6 +74,7 @@ type Courier struct {
 	streams  [packet.Classes]*stream
 
 	syncing   bool
+	unsynced  bool          // a Sync has failed: another is wanted, whether anything is appended or not
 	retryAt   time.Duration // after a failure to store: not before
 	failures  int
 	lastError error
@@ -169,7 +170,7 @@ func (c *Courier) Wake() (time.Duration, bool) {
 		if due, some := s.batcher.Due(); some {
 			earlier(due)
 		}
-		if len(s.pending) > 0 && !c.syncing {
+		if (len(s.pending) > 0 || c.unsynced) && !c.syncing {
 			earlier(c.retryAt)
 		}
 	}

@@ -167,7 +167,7 @@ func (c *Courier) store(now time.Duration) {
 	if c.syncing || c.consumer == nil || now < c.retryAt {
 		return
 	}
-	dirty := false
+	dirty := c.unsynced
 	for i, s := range c.streams {
 		class := packet.ClassAt(i)
 		if s.raising > 0 {
@@ -215,6 +215,7 @@ func (c *Courier) SyncSpool() error { return errors.Join(c.layouts.sync(), c.spo
 // Synced says how SyncSpool ended.
 func (c *Courier) Synced(now time.Duration, err error) {
 	c.syncing = false
+	c.unsynced = err != nil
 	if err != nil {
 		c.failed(now, fmt.Errorf("courier: %w", err))
 		c.deliver(now)
@@ -268,9 +269,14 @@ func (c *Courier) Drained() bool {
 	return true
 }
 
-// Flush finishes the batches, however young. Drive the courier on until Drained, or Delivered.
+// Flush finishes the batches, however young, and declares what producers dropped. These have ended. Drive the courier on,
+// with Flush again, until Drained, or Delivered.
 func (c *Courier) Flush(now time.Duration) {
-	for _, s := range c.streams {
+	for i, s := range c.streams {
+		if class := packet.ClassAt(i); s.sorter.Next() == c.region.Next(class) {
+			_, err := c.declareDropped(class, s)
+			c.failed(now, err)
+		}
 		out, err := s.batcher.Finish()
 		s.queue(out)
 		c.failed(now, err)

@@ -21,12 +21,15 @@ func openLayouts(disk env.Disk, dir string) (*layouts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("layouts: %w", err)
 	}
+	if err := log.Report().Unreadable; err != nil {
+		return nil, errors.Join(fmt.Errorf("layouts: %w", err), log.Close())
+	}
 	l := &layouts{log: log}
 	l.catalog.Add(telemetry.LayoutRecords)
 	for i := log.First(); i < log.Next(); i++ {
 		b, err := log.ReadAt(i, nil)
 		if err != nil {
-			if errors.Is(err, seglog.ErrDamaged) {
+			if errors.Is(err, seglog.ErrDamaged) && !seglog.Unreadable(err) {
 				continue // the machine defines it again if it still uses it
 			}
 			return nil, errors.Join(fmt.Errorf("layouts: %w", err), log.Close())

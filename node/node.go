@@ -183,7 +183,8 @@ func (n *Node) wire() ([]*fulmar.Layout, error) {
 	return layouts, nil
 }
 
-// Open opens the machine's data, recovers what earlier boots left, and begins a boot.
+// Open opens the machine's data, recovers what earlier boots left, and begins a boot. After an error everything is closed, and
+// what earlier boots left is there for another Node.
 func (n *Node) Open() (err error) {
 	now := n.o.Clock.Now()
 	n.opened = time.Duration(now.Mono)
@@ -191,8 +192,13 @@ func (n *Node) Open() (err error) {
 		return err
 	}
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, n.courier.Close())
+		if err == nil {
+			return
+		}
+		err = errors.Join(err, n.courier.Close())
+		if n.region != nil {
+			err = errors.Join(err, n.region.Close())
+			n.region = nil
 		}
 	}()
 	if err := n.recover(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -312,5 +313,36 @@ func TestASecondProcessIsToldThatTheMachineRuns(t *testing.T) {
 	}
 	if left, err := rings.Leftovers("rov"); err != nil || len(left) != 0 {
 		t.Errorf("another machine's ring: %v, %v", left, err)
+	}
+}
+
+// A start that the disk cut short leaves nothing behind that keeps the next one from starting, in the same process too.
+func TestAStartThatTheDiskCutShortIsTriedAgain(t *testing.T) {
+	rings := node.SharedRings{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+	disk := simdisk.New()
+	failed := 0
+	for after := range 200 {
+		o := options()
+		o.Disk, o.Rings = disk, rings
+		disk.Inject(simdisk.Fault{Ops: simdisk.OpChange, After: after, Err: syscall.EIO})
+		n, err := node.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = n.Open()
+		disk.Heal()
+		if err == nil {
+			if err := n.Close(false); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		if !errors.Is(err, syscall.EIO) {
+			t.Fatalf("after %d: %v", after, err)
+		}
+		failed++
+	}
+	if failed < 10 || failed == 200 {
+		t.Errorf("%d starts failed", failed)
 	}
 }

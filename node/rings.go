@@ -17,7 +17,7 @@ import (
 // Rings makes the regions of a machine's boots, and finds those that earlier processes left.
 type Rings interface {
 	Create(ring.Options) (*ring.Region, error)
-	// Leftovers returns the regions of earlier boots of the device, oldest first.
+	// Leftovers returns the regions of earlier boots of the device, by name: oldest first, if no clock was set back.
 	Leftovers(device string) ([]*ring.Region, error)
 }
 

@@ -84,7 +84,7 @@
 //  6. After an error of fsync, of a write, or of syncing the folder, it is the same within one life: what is not durable
 //     is kept in memory until it is, and is written again into a new segment, with the same indexes. Only a full disk is
 //     excepted: the segment takes no more records, but those that it has are synced.
-//  7. A file is removed when what supersedes it, or the cursor above it, is durable.
+//  7. A file is removed when what supersedes it, or the cursor above it and the checkpoint behind it, is durable.
 //  8. A checkpoint counts if it is whole and not ahead of the records that its segment and those before have.
 //
 // Where sectors cannot be read at all, rule 4 would cut what may be durable; there the indexes that may have been used

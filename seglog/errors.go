@@ -62,6 +62,13 @@ func (e *DamagedError) Unwrap() []error {
 	return []error{ErrDamaged, e.Cause}
 }
 
+// Unreadable reports whether the disk did not return a record, or returned an error with it. Asked again it may return
+// it whole. A record that is damaged otherwise stays so.
+func Unreadable(err error) bool {
+	var d *DamagedError
+	return errors.As(err, &d) && d.Cause != nil
+}
+
 // failed says what was being done, and says ErrDiskFull where the disk did in its own words.
 func failed(op, thing string, err error) error {
 	if err == nil {

@@ -91,6 +91,7 @@ type Log struct {
 	segs    []*segment // ascending, each from its first to before the next one's
 	garbage []*segment // superseded; removed once the names in the folder are durable
 	next    uint64
+	found   uint64 // next, when it was opened
 	durable uint64
 	cursor  uint64
 	epoch   uint32
@@ -293,8 +294,9 @@ func (l *Log) writeFailed(s *segment, err error) error {
 	return failed("write", s.name, err)
 }
 
-// Close syncs what is not durable and closes the files. The error is that of the Sync; the log is closed all the same.
-// Readers fail from then on.
+// Close syncs what was appended and is not durable, and closes the files. The error is that of the Sync; the log is closed
+// all the same. Readers fail from then on. If nothing was appended since Open the segments are left as they are: an owner
+// that could not restore its state has none that could become a checkpoint.
 func (l *Log) Close() error {
 	l.serial.Lock()
 	defer l.serial.Unlock()
@@ -303,7 +305,9 @@ func (l *Log) Close() error {
 	}
 	var err error
 	if !l.opt.ReadOnly {
-		err = l.sync()
+		if l.Next() > l.found {
+			err = l.sync()
+		}
 		if cerr := l.saveCursor(); err == nil {
 			err = cerr
 		}

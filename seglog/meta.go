@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"strings"
 
@@ -24,8 +25,10 @@ type metaStore struct {
 	saved  uint64 // as it is durable for sure; 0 until this life has saved it, for what was found may be of a save cut short
 	files  [2]metaFile
 	turn   int
-	old    []string // to be removed once something newer is durable
-	buf    []byte
+	// unreadable is the last error of the disk's that hid a file from load.
+	unreadable error
+	old        []string // to be removed once something newer is durable
+	buf        []byte
 }
 
 type metaFile struct {
@@ -60,13 +63,17 @@ func (m *metaStore) load(names []string) (data []byte, damaged bool, err error) 
 // read returns a metadata file, nil if it is damaged.
 func (m *metaStore) read(name string) ([]byte, error) {
 	var b []byte
+	var hidden error
 	for attempt := 0; attempt < 2 && b == nil; attempt++ { // an error may pass
 		f, err := m.disk.OpenFile(join(m.dir, name), false)
-		if err != nil {
+		if hidden = err; err != nil {
 			continue
 		}
 		p := make([]byte, metaSize+MaxMeta)
-		n, _ := f.ReadAt(p, 0)
+		n, err := f.ReadAt(p, 0)
+		if !errors.Is(err, io.EOF) {
+			hidden = err
+		}
 		_ = f.Close()
 		b = p[:n]
 		if n < metaSize || string(b[:8]) != metaMagic {
@@ -84,6 +91,9 @@ func (m *metaStore) read(name string) ([]byte, error) {
 		}
 	}
 	if b == nil {
+		if hidden != nil {
+			m.unreadable = failed("read", name, hidden)
+		}
 		return nil, nil
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v != version {
@@ -228,6 +238,9 @@ func (l *Log) TrimFront(upTo uint64) error {
 	if err != nil || remove == 0 {
 		return err
 	}
+	if err := l.keepCheckpoint(remove); err != nil {
+		return err
+	}
 	if err := l.saveCursor(); err != nil {
 		return err
 	}
@@ -245,7 +258,38 @@ func (l *Log) TrimFront(upTo uint64) error {
 	return err
 }
 
-// moveCursor moves the cursor and returns how many segments can be removed. What supersedes them is durable then.
+// keepCheckpoint makes durable what the first segments, that are about to go, are needed for: their names' successors, and
+// a checkpoint in the segment behind them, which may have no record yet that a Sync has covered.
+func (l *Log) keepCheckpoint(remove int) error {
+	l.mu.RLock()
+	covered, unsynced := l.segs[remove].first <= l.durable, l.durable+1 < l.next
+	l.mu.RUnlock()
+	if !covered && unsynced {
+		if err := l.sync(); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !covered && !unsynced { // a segment without records
+		if l.tail == nil || l.suspect {
+			if err := l.begin(); err != nil {
+				return err
+			}
+		}
+		if err := l.tail.file.Sync(); err != nil {
+			l.suspect = true
+			l.stats.Failures++
+			return failed("sync", l.tail.name, err)
+		}
+	}
+	if !l.named {
+		return l.syncNames()
+	}
+	return nil
+}
+
+// moveCursor moves the cursor and returns how many segments can be removed.
 func (l *Log) moveCursor(upTo uint64) (remove int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -259,10 +303,7 @@ func (l *Log) moveCursor(upTo uint64) (remove int, err error) {
 	for remove < len(l.segs)-1 && l.segs[remove].end <= min(l.cursor, l.durable+1) {
 		remove++
 	}
-	if remove > 0 && !l.named {
-		err = l.syncNames()
-	}
-	return remove, err
+	return remove, nil
 }
 
 func (l *Log) writable(op string) error {

@@ -28,6 +28,10 @@ type Report struct {
 	// records that were trimmed and removed, which a Reader then reports as damaged. A first SaveMeta that was cut short
 	// looks the same, with nothing lost.
 	MetaLost bool
+	// Unreadable is the last error of the disk's that hid something from Open, nil if it returned whatever was asked for. The
+	// log is open and as sound as with the same places damaged, but a later Open may find more: an owner who would do
+	// harm with an old checkpoint or cursor tries again rather.
+	Unreadable error
 }
 
 // Open opens the log in a folder of disk, which is made if it does not exist. Whatever a crash or decay left there, it
@@ -73,7 +77,7 @@ func (l *Log) recover(entries []env.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	l.metaData, l.report.MetaLost = data, lost
+	l.metaData, l.report.MetaLost, l.report.Unreadable = data, lost, l.meta.unreadable
 	l.cursor = max(1, l.meta.cursor)
 	l.order()
 	surveys, err := l.surveyEnd()
@@ -93,6 +97,7 @@ func (l *Log) recover(entries []env.FileInfo) error {
 			return err
 		}
 	}
+	l.found = l.next
 	l.report.Segments, l.report.Unproven = len(l.segs), l.next-1-l.durable
 	return nil
 }
@@ -197,6 +202,7 @@ func (l *Log) survey(s *segment) (survey, error) {
 		f, err = l.files.acquire(s) // an error may pass
 	}
 	if err != nil {
+		l.report.Unreadable = failed("open", s.name, err)
 		v.used = min(s.first-1+uint64(s.size.Load()/itemSize), s.end-1)
 		return v, nil
 	}
@@ -231,6 +237,9 @@ func (l *Log) survey(s *segment) (survey, error) {
 		last, bad = it.index, scan.unreadable
 		v.add(it.index, scan.pos)
 		l.report.Records++
+	}
+	if scan.unreadable > 0 {
+		l.report.Unreadable = failed("read", s.name, scan.cause)
 	}
 	if n := scan.unreadable - bad; n > 0 {
 		v.used = min(last+uint64(n/itemSize), s.end-1)
@@ -331,9 +340,12 @@ func (l *Log) listDamage(surveys []survey) {
 func (l *Log) findCheckpoint() error {
 	l.checkpointIndex = l.cursor
 	for _, s := range slices.Backward(l.segs) {
-		h, checkpoint, err := l.readHeader(s)
+		h, checkpoint, hidden, err := l.readHeader(s)
 		if err != nil {
 			return err
+		}
+		if hidden != nil {
+			l.report.Unreadable = hidden
 		}
 		if checkpoint != nil && h.state <= min(s.end, l.next) {
 			l.checkpoint, l.checkpointIndex = checkpoint, max(h.state, l.cursor)
@@ -344,18 +356,25 @@ func (l *Log) findCheckpoint() error {
 	return nil
 }
 
-// readHeader returns the header and checkpoint of a segment; the checkpoint is nil if either is damaged.
-func (l *Log) readHeader(s *segment) (header, []byte, error) {
+// readHeader returns the header and checkpoint of a segment; the checkpoint is nil if either is damaged, or hidden by an
+// error of the disk's.
+func (l *Log) readHeader(s *segment) (h header, checkpoint []byte, hidden, err error) {
 	f, err := l.files.acquire(s)
 	if err != nil {
-		return header{}, nil, nil
+		f, err = l.files.acquire(s) // an error may pass
+	}
+	if err != nil {
+		return header{}, nil, failed("open", s.name, err), nil
 	}
 	defer l.files.release(s)
 	scan := scanners.Get().(*scanner)
 	defer scanners.Put(scan)
 	scan.reset(s, f, s.size.Load())
-	h, _, checkpoint, err := scan.start()
-	return h, checkpoint, err
+	h, _, checkpoint, err = scan.start()
+	if checkpoint == nil && scan.unreadable > 0 {
+		hidden = failed("read", s.name, scan.cause)
+	}
+	return h, checkpoint, hidden, err
 }
 
 // loadPending takes the records that are not proven durable into memory. They may be on disk or only seem to be, if the

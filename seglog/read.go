@@ -130,7 +130,7 @@ func (r *Reader) learn(index uint64, off int64) {
 
 func (r *Reader) damaged(first, last uint64, off, bad int64) error {
 	d := &DamagedError{First: first, Last: last, Segment: r.scan.owner.name, Offset: off}
-	if r.scan.unreadable > bad {
+	if r.scan.unreadable > bad || r.scan.blanks { // now, or when the window was filled for what came before
 		d.Cause = r.scan.cause
 		r.seg = nil // look again next time: the disk may recover
 	}
@@ -250,7 +250,7 @@ func (l *Log) verifyHeaders(v *Verification) error {
 	segs := append([]*segment(nil), l.segs...)
 	l.mu.RUnlock()
 	for _, s := range segs {
-		_, checkpoint, err := l.readHeader(s)
+		_, checkpoint, _, err := l.readHeader(s)
 		if err != nil {
 			return err
 		}

@@ -25,6 +25,7 @@ type window struct {
 	off        int64 // of buf in the file
 	unreadable int64 // bytes that came out as zeros so far
 	cause      error // why, the last time
+	blanks     bool  // some of buf is such zeros
 }
 
 // reset turns the window to another file; the buffer is kept.
@@ -48,7 +49,7 @@ func (w *window) fill(off int64, n int) {
 	if cap(w.buf) < n {
 		w.buf = make([]byte, n, max(n, windowSize))
 	}
-	w.buf, w.off = w.buf[:n], off
+	w.buf, w.off, w.blanks = w.buf[:n], off, false
 	if got, err := w.file.ReadAt(w.buf, off); got == n {
 		return
 	} else if err == nil || errors.Is(err, io.EOF) {
@@ -65,6 +66,7 @@ func (w *window) fill(off int64, n int) {
 
 func (w *window) blank(b []byte, cause error) {
 	clear(b)
+	w.blanks = true
 	w.unreadable += int64(len(b))
 	w.cause = cause
 }

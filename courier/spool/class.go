@@ -30,7 +30,12 @@ type class struct {
 	declare []loss
 	buf     []byte
 	tries   int    // to read the record at load
+	yields  int    // tries to read a record that is to yield
+	yieldAt uint64 // and which: those before it that cannot be read are given up
 	saved   uint64 // the cursor's index when it was last persisted
+	// discarded is the index of the last record that let the cursor pass what was not delivered. What it declares must be
+	// durable before the cursor is.
+	discarded uint64
 }
 
 type position struct {
@@ -72,14 +77,23 @@ func openClass(disk env.Disk, dir, device string, pc packet.Class, o Options) (*
 		return nil, err
 	}
 	c.log = log
-	if err := c.restore(); err != nil {
+	err = log.Report().Unreadable
+	if o.ReadOnly {
+		err = nil // for looking, what can be read is better than nothing
+	}
+	if err == nil {
+		err = c.restore(o.ReadOnly)
+	}
+	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	return c, nil
 }
 
-// restore rebuilds the state: from the newest checkpoint, what was appended after it, and the cursor that is furthest.
-func (c *class) restore() error {
+// restore rebuilds the state: from the newest checkpoint, what was appended after it, and the cursor that is furthest. A
+// record that is damaged is passed over. One that the disk does not return may be whole: a boot that went on without it
+// would number and spool the same records again.
+func (c *class) restore(looking bool) error {
 	checkpoint, from := c.log.Checkpoint()
 	if len(checkpoint) > 0 {
 		if err := c.state.parse(checkpoint); err != nil {
@@ -88,7 +102,7 @@ func (c *class) restore() error {
 	}
 	for i := from; i < c.log.Next(); i++ {
 		record, err := c.log.ReadAt(i, c.buf)
-		if errors.Is(err, seglog.ErrDamaged) {
+		if errors.Is(err, seglog.ErrDamaged) && (looking || !seglog.Unreadable(err)) {
 			continue // found again, and declared, when it is loaded
 		}
 		if err != nil {
@@ -108,12 +122,14 @@ func (c *class) restore() error {
 	}
 	k := &c.state.cursor
 	c.saved = k.index
+	c.discarded = c.log.Next() - 1 // what is there may be such a record, and not durable
 	c.load = position{index: k.index, boot: k.boot, seq: k.seq}
 	return nil
 }
 
-func (c *class) append(record []byte) error {
-	if _, err := c.log.Append(record); err != nil {
+// append appends records, all or none.
+func (c *class) append(records ...[]byte) error {
+	if _, err := c.log.AppendBatch(records...); err != nil {
 		if errors.Is(err, seglog.ErrDiskFull) || errors.Is(err, seglog.ErrFull) {
 			return fmt.Errorf("%w: %w", ErrFull, err)
 		}
@@ -121,7 +137,12 @@ func (c *class) append(record []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state.apply(record)
+	for _, r := range records {
+		if err := c.state.apply(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *class) checkpoint() []byte {
@@ -155,7 +176,7 @@ func (c *class) read(most, bytes int) (frames []delivery.Frame, next uint64) {
 	for len(frames) < most && bytes > 0 && c.load.index <= c.log.Durable() {
 		e := &entry{index: c.load.index}
 		record, err := c.log.ReadAt(c.load.index, nil)
-		if err != nil && !c.givenUp(err) {
+		if err != nil && !givenUp(err, &c.tries, readTries) {
 			break // the disk does not answer: again later
 		}
 		c.tries = 0
@@ -173,17 +194,20 @@ func (c *class) read(most, bytes int) (frames []delivery.Frame, next uint64) {
 	return frames, c.load.index
 }
 
-// readTries is how often a record that the disk does not return is asked for, a second apart, before it counts as damaged.
-const readTries = 10
+// How often a record that the disk does not return is asked for before it counts as damaged. To be sent it is asked for a
+// second apart, to yield a few times a second.
+const (
+	readTries  = 10
+	yieldTries = 100
+)
 
 // givenUp reports whether a record that could not be read is lost: damaged, or not returned by the disk again and again.
-func (c *class) givenUp(err error) bool {
-	var damaged *seglog.DamagedError
-	if errors.As(err, &damaged) && damaged.Cause == nil {
+func givenUp(err error, tries *int, most int) bool {
+	if errors.Is(err, seglog.ErrDamaged) && !seglog.Unreadable(err) {
 		return true
 	}
-	c.tries++
-	return c.tries >= readTries
+	*tries++
+	return *tries >= most
 }
 
 // take looks at a record that was read and keeps the load position, and what is missing before it, up to date.
@@ -289,6 +313,11 @@ func (c *class) account() ledger.Account {
 // save persists the cursor and lets go of what is before it.
 func (c *class) save() error {
 	k := &c.state.cursor
+	if c.log.Durable() < c.discarded {
+		if err := c.log.Sync(); err != nil {
+			return fmt.Errorf("spool: %s: %w", c.class, err)
+		}
+	}
 	if k.index != c.saved {
 		if err := c.log.SaveMeta(k.append(nil)); err != nil {
 			return fmt.Errorf("spool: %s: %w", c.class, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/seglog"
 	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/frame"
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
@@ -85,9 +86,13 @@ func (s *Spool) Bytes() (used, quota int64) {
 }
 
 // Begin begins a boot: its streams start at 0 and its numbers are reserved below the ceilings. The boot before must have
-// been brought to its end: whatever was numbered in it is appended or declared.
+// been brought to its end: whatever was numbered in it is appended or declared. A class that is at this boot already stays
+// as it is.
 func (s *Spool) Begin(boot telemetry.Boot, ceilings [packet.Classes]uint64) error {
 	for i, c := range s.classes {
+		if c.state.Boot == boot {
+			continue
+		}
 		if err := c.append(beginRecord(boot, ceilings[i], c.state.Boot, c.state.Next)); err != nil {
 			return err
 		}
@@ -129,6 +134,20 @@ func (s *Spool) Append(c packet.Class, frames ...[]byte) (Yielded, error) {
 		}
 	}
 	return yielded, nil
+}
+
+// Forgo appends, in place of a frame that Append had no room for, the declaration that its records are lost to the quota.
+// Like every declaration it may exceed the quota. It is durable after the next Sync.
+func (s *Spool) Forgo(c packet.Class, f []byte) error {
+	h, err := frame.Peek(f)
+	if err != nil {
+		return fmt.Errorf("spool: forgo: %w", err)
+	}
+	k := s.classes[c.Index()]
+	if h.Mode == frame.Lost {
+		return k.appendFrame(kindFrame, f)
+	}
+	return k.appendFrame(kindFrame, k.lostFrame(h.Stream.Boot, ledger.Range{First: h.First, Count: h.Count}, ledger.Quota))
 }
 
 // Declare appends what has been found lost since it was last called, and reports whether there was anything: what reading

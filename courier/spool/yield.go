@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/fulmar-io/fulmar/seglog"
@@ -22,11 +21,11 @@ func (s *Spool) makeRoom(c packet.Class, size int64) (Yielded, error) {
 		done := false
 		for i := packet.Classes - 1; i >= c.Index() && !done; i-- {
 			upTo, err := s.classes[i].yield()
-			if err != nil {
-				return gone, err
-			}
 			if upTo > 0 {
 				gone[i], done = upTo, true
+			}
+			if err != nil {
+				return gone, err
 			}
 		}
 		if !done {
@@ -51,7 +50,7 @@ func (s *Spool) short(size int64) error {
 
 // yield lets go of the oldest segment of a class and returns the index up to which it did, or 0 if there is only the
 // segment that is being written. What was waiting in it is declared lost; the declaration is durable before anything
-// is removed.
+// is removed. With an error it may have let go all the same, and the space comes later.
 func (c *class) yield() (uint64, error) {
 	end, ok := c.log.OldestSealed()
 	if !ok {
@@ -62,18 +61,17 @@ func (c *class) yield() (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
+		// At once: a declaration that reached the ground while the records are still here to be sent would be acknowledged for
+		// them.
+		records := make([][]byte, 0, len(lost)+1)
 		for _, f := range lost {
-			if err := c.appendFrame(kindAside, f); err != nil {
-				return 0, err
-			}
+			records = append(records, append([]byte{kindAside}, f...))
 		}
-		if err := c.append(append([]byte{kindDiscard}, moved.append(nil)...)); err != nil {
+		if err := c.append(append(records, append([]byte{kindDiscard}, moved.append(nil)...))...); err != nil {
 			return 0, err
 		}
-		if err := c.log.Sync(); err != nil {
-			return 0, fmt.Errorf("spool: %s: %w", c.class, err)
-		}
-		c.pass(end)
+		c.discarded = c.log.Next() - 1
+		c.pass(end) // the cursor has moved: what was read before it is done with
 	}
 	return end, c.save()
 }
@@ -105,12 +103,15 @@ func (c *class) discard(end uint64) ([][]byte, cursor, error) {
 			continue
 		}
 		record, err := c.log.ReadAt(i, c.buf)
-		switch {
-		case errors.Is(err, seglog.ErrDamaged):
+		if err != nil && i >= c.yieldAt && !givenUp(err, &c.yields, yieldTries) {
+			return nil, k, fmt.Errorf("spool: %s: %w", c.class, err)
+		}
+		if i >= c.yieldAt {
+			c.yieldAt, c.yields = i+1, 0
+		}
+		if err != nil {
 			k.index = i + 1
 			continue
-		case err != nil:
-			return nil, k, fmt.Errorf("spool: %s: %w", c.class, err)
 		}
 		c.buf = record
 		lost.take(&k, record)

@@ -148,6 +148,13 @@ func (d *Disk) SetQuota(bytes int64) {
 	d.Quota = bytes
 }
 
+// Used returns the bytes of all files, as Quota counts them. It is not an operation.
+func (d *Disk) Used() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.used()
+}
+
 // Ops returns how many operations were made so far, failed ones included.
 func (d *Disk) Ops() int {
 	d.mu.Lock()

@@ -48,7 +48,8 @@ type Committed struct {
 func (Sync) isEffect()      {}
 func (Committed) isEffect() {}
 
-// OpenIntake opens the frame log in a folder of the disk and brings the marks up to what is in it.
+// OpenIntake opens the frame log in a folder of the disk and brings the marks up to what is in it. All of that is durable on
+// return.
 func OpenIntake(disk env.Disk, dir string, o Options, fo store.FramesOptions) (*Intake, error) {
 	in := &Intake{machine: New(o)}
 	fo.Marks = func() []byte {
@@ -61,7 +62,13 @@ func OpenIntake(disk env.Disk, dir string, o Options, fo store.FramesOptions) (*
 		return nil, err
 	}
 	in.frames = frames
-	if err := in.restore(); err != nil {
+	err = in.restore()
+	if err == nil && !fo.ReadOnly {
+		// An earlier process may have been killed, or told of an error, between Append and Sync. What comes again of that
+		// is known from here on, and acknowledged at once.
+		err = frames.Sync()
+	}
+	if err != nil {
 		return nil, errors.Join(err, frames.Close())
 	}
 	return in, nil
@@ -76,7 +83,7 @@ func (in *Intake) restore() error {
 	}
 	for i := max(from, in.frames.First()); i < in.frames.Next(); i++ {
 		_, data, err := in.frames.Read(i)
-		if errors.Is(err, seglog.ErrDamaged) {
+		if errors.Is(err, seglog.ErrDamaged) && !seglog.Unreadable(err) {
 			continue // its machine may still have it, and then it is welcome again
 		}
 		if err != nil {

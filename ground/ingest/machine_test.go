@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 
 	"github.com/fulmar-io/fulmar/env/simdisk"
@@ -292,6 +293,93 @@ func TestMarksAndLogAgreeAfterACrash(t *testing.T) {
 				t.Fatalf("seed %d: records %v were acknowledged and are gone", seed, r)
 			}
 		}
+	}
+}
+
+// What an earlier process appended and did not sync is known when it comes again, and acknowledged: so it must be durable
+// before, or the ground not start.
+func TestWhatIsFoundIsDurableBeforeItIsAcknowledged(t *testing.T) {
+	disk := simdisk.New()
+	options := store.FramesOptions{MinFree: 1}
+	in, err := ingest.OpenIntake(disk, "frames", ingest.Options{}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := func() []byte { return link.Append(nil, link.Frame{Data: frameOf(t, stream, 0, 10, 0)}) }
+	if err := in.Message(1, "rover", message()); err != nil {
+		t.Fatal(err)
+	}
+	disk.Kill()
+	disk.Inject(simdisk.Fault{Ops: simdisk.OpSync | simdisk.OpSyncDir, Err: syscall.EIO})
+	if _, err := ingest.OpenIntake(disk, "frames", ingest.Options{}, options); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("opened with what cannot be made durable: %v", err)
+	}
+	disk.Kill()
+	if in, err = ingest.OpenIntake(disk, "frames", ingest.Options{}, options); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Message(1, "rover", message()); err != nil {
+		t.Fatal(err)
+	}
+	acked := &ledger.Set{}
+	for _, e := range in.Effects() {
+		if r, ok := e.(ingest.Reply); ok {
+			note(acked, r)
+		}
+	}
+	if acked.Count() != 10 {
+		t.Fatalf("%d records are acknowledged", acked.Count())
+	}
+	disk.Crash(nil, simdisk.Lose)
+	if in, err = ingest.OpenIntake(disk, "frames", ingest.Options{}, options); err != nil {
+		t.Fatal(err)
+	}
+	if a, _ := in.Account("rover"); a.Delivered != 10 {
+		t.Errorf("account after the power cut: %+v", a)
+	}
+}
+
+// A frame that the disk does not return may be whole. Without its marks it would be stored twice.
+func TestAGroundThatCannotReadDoesNotStart(t *testing.T) {
+	disk := simdisk.New()
+	options := store.FramesOptions{MinFree: 1, SegmentBytes: 4096, MaxBytes: 1}
+	in, err := ingest.OpenIntake(disk, "frames", ingest.Options{}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(40) {
+		if err := in.Message(1, "rover", link.Append(nil, link.Frame{Data: frameOf(t, stream, 10*i, 10, 0)})); err != nil {
+			t.Fatal(err)
+		}
+		in.Synced(in.Sync())
+		if _, err := in.Frames().Retain(); err != nil { // so that the marks are all there is of most frames
+			t.Fatal(err)
+		}
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	started, refused := 0, 0
+	for after := range 40 {
+		for times := range 5 {
+			disk := disk.Clone()
+			disk.Inject(simdisk.Fault{Ops: simdisk.OpRead | simdisk.OpOpen, After: after, Times: times, Err: syscall.EIO})
+			in, err := ingest.OpenIntake(disk, "frames", ingest.Options{}, options)
+			if err != nil {
+				refused++
+				if !errors.Is(err, syscall.EIO) {
+					t.Fatalf("%d after %d: %v", times, after, err)
+				}
+				continue
+			}
+			started++
+			if a, _ := in.Account("rover"); a.Delivered != 400 {
+				t.Fatalf("%d after %d: it started and knows of %+v", times, after, a)
+			}
+		}
+	}
+	if started == 0 || refused == 0 {
+		t.Errorf("%d starts, %d refused: the faults do not meet what is read", started, refused)
 	}
 }
 

@@ -58,6 +58,10 @@ func OpenFrames(disk env.Disk, dir string, o FramesOptions) (*Frames, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: open frames: %w", err)
 	}
+	// With old marks, frames that were acknowledged long ago would be stored again.
+	if err := log.Report().Unreadable; err != nil && !o.ReadOnly {
+		return nil, errors.Join(fmt.Errorf("store: open frames: %w", err), log.Close())
+	}
 	return &Frames{log: log, o: o}, nil
 }
 

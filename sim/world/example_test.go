@@ -14,6 +14,11 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
+	defer func() {
+		if err := w.Close(); err != nil {
+			fmt.Println(err)
+		}
+	}()
 	if err := w.Run(2 * time.Minute); err != nil {
 		fmt.Println(err)
 		return

@@ -12,31 +12,43 @@ import (
 // ground is the receiving side: the intake on a disk of its own.
 type ground struct {
 	w      *World
-	disk   *simdisk.Disk
+	disk   *disk
+	clock  clock
 	intake *ingest.Intake // nil while it is down
 	life   int            // counts starts; what was asked for in an earlier life is void
 }
 
-func newGround(w *World) *ground { return &ground{w: w, disk: simdisk.New()} }
+func newGround(w *World) *ground { return &ground{w: w, disk: newDisk(w), clock: clock{w: w}} }
 
+// start starts the ground's process; one that the disk does not let start is started again, as a supervisor would.
 func (g *ground) start() {
-	in, err := ingest.OpenIntake(g.disk, "frames", ingest.Options{}, store.FramesOptions{SegmentBytes: 256 << 10, MinFree: 1})
-	g.w.must(err)
-	g.intake = in
-	g.life++
-}
-
-// die ends the ground's process, with the power or without, for a while.
-func (g *ground) die() {
-	if g.intake == nil {
+	in, err := ingest.OpenIntake(g.disk.Disk, "frames", ingest.Options{}, store.FramesOptions{SegmentBytes: 256 << 10, MinFree: 1})
+	if err != nil {
+		if !g.disk.excuses(err) {
+			g.w.must(err)
+			return
+		}
+		g.disk.Kill()
+		g.w.after(g.w.upTo(restartDelay), g.start)
 		return
 	}
+	g.intake = in
+	g.life++
+	g.perform()
+}
+
+// die ends the ground's process, with the power or without, for a while. The power may be cut while it is down, too.
+func (g *ground) die() {
+	down := g.intake == nil
 	g.intake = nil
 	g.life++
 	if g.w.rng.IntN(2) == 0 {
 		g.disk.Kill()
 	} else {
 		g.disk.Crash(g.w.rng, simdisk.Mode(g.w.rng.IntN(simdisk.Modes)))
+	}
+	if down {
+		return // it is to be started already
 	}
 	g.w.after(g.w.upTo(5*time.Second), g.start)
 }
@@ -47,7 +59,7 @@ func (g *ground) receive(device string, message []byte) {
 		return
 	}
 	// An error means a message that is not one: the network damages none.
-	g.w.must(g.intake.Message(wallStart+int64(g.w.now), device, message))
+	g.w.must(g.intake.Message(g.clock.wall(), device, message))
 	g.perform()
 }
 

@@ -1,6 +1,8 @@
 package world
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -94,6 +96,25 @@ func (w *World) readGround() (stored map[telemetry.Stream]*ledger.Set, lost map[
 	return stored, lost, nil
 }
 
+// Digest returns the SHA-256 of what is in the ground's log: the frames, in order, and when each was received. Two worlds
+// of the same Config that were run alike have the same.
+func (w *World) Digest() (sum [sha256.Size]byte, err error) {
+	h := sha256.New()
+	frames := w.ground.intake.Frames()
+	for i := frames.First(); i < frames.Next(); i++ {
+		received, data, err := frames.Read(i)
+		if err != nil {
+			return sum, err
+		}
+		var head [16]byte
+		binary.LittleEndian.PutUint64(head[:], uint64(received))
+		binary.LittleEndian.PutUint64(head[8:], uint64(len(data)))
+		h.Write(head[:])
+		h.Write(data)
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
+}
+
 func learn(dec *frame.Decoder, catalog *telemetry.Catalog) {
 	for r := range dec.Records() {
 		if r.Layout == telemetry.LayoutRecords {
@@ -105,6 +126,16 @@ func learn(dec *frame.Decoder, catalog *telemetry.Catalog) {
 }
 
 type losses struct{ by [ledger.Reasons]ledger.Set }
+
+// reasons says what a number was declared lost for, wrongly.
+func (l *losses) reasons(r ledger.Range) (text string) {
+	for why := range ledger.Reason(ledger.Reasons) {
+		if l.by[why].Contains(r) {
+			text += ", but as " + why.String()
+		}
+	}
+	return text
+}
 
 func tally(h *frame.Header, stored map[telemetry.Stream]*ledger.Set, lost map[telemetry.Stream]*losses) error {
 	r := ledger.Range{First: h.First, Count: h.Count}
@@ -140,7 +171,7 @@ func judgeStream(stream telemetry.Stream, p *published, stored *ledger.Set, lost
 				case lost.by[ledger.Unclean].Contains(one) && seq >= p.safe:
 				case lost.by[ledger.Quota].Contains(one), lost.by[ledger.Overflow].Contains(one):
 				default:
-					return fmt.Errorf("judge: %s: record %d was published and is neither stored nor rightly declared lost", stream, seq)
+					return fmt.Errorf("judge: %s: record %d was published and is neither stored nor rightly declared lost%s", stream, seq, lost.reasons(one))
 				}
 			}
 		}

@@ -24,11 +24,11 @@ const pollPeriod = 20 * time.Millisecond
 
 // machine is one machine: node, courier, disk and shared memory.
 type machine struct {
-	w    *World
-	name string
-	disk *simdisk.Disk
-	left []*ring.Region // what earlier processes left in shared memory
-	life int            // counts starts and ends
+	w     *World
+	name  string
+	disk  *disk
+	clock clock
+	life  int // counts starts and ends
 
 	node      *node.Node // nil while it is down
 	tasks     *sched.Virtual
@@ -38,21 +38,15 @@ type machine struct {
 }
 
 func newMachine(w *World, name string) *machine {
-	return &machine{w: w, name: name, disk: simdisk.New(), published: make(list)}
+	m := &machine{w: w, name: name, disk: newDisk(w), clock: clock{w: w}, published: make(list)}
+	if w.c.ColdClocks {
+		m.clock.lose()
+	}
+	return m
 }
 
-// Now, Create, Leftovers and Read make the machine its node's clock, shared memory and source of randomness.
-func (m *machine) Now() env.Time {
-	return env.Time{Mono: int64(m.w.now), Wall: wallStart + int64(m.w.now)}
-}
-
-func (m *machine) Create(o ring.Options) (*ring.Region, error) { return ring.Create("", o) }
-
-func (m *machine) Leftovers(string) ([]*ring.Region, error) {
-	left := m.left
-	m.left = nil
-	return left, nil
-}
+// Now and Read make the machine its node's clock and source of randomness.
+func (m *machine) Now() env.Time { return env.Time{Mono: int64(m.w.now), Wall: m.clock.wall()} }
 
 func (m *machine) Read(p []byte) (int, error) {
 	for i := range p {
@@ -67,6 +61,15 @@ func (m *machine) Dial(context.Context) (link.Conn, error) { return nil, errUnre
 
 func (m *machine) String() string { return "world" }
 
+// rings is the machine's shared memory.
+func (m *machine) rings() node.SharedRings {
+	return node.SharedRings{Dir: m.w.c.Shared, Logger: m.w.logger}
+}
+
+// restartDelay is what a supervisor waits at most before it starts a process again.
+const restartDelay = 4 * time.Second
+
+// start starts the machine's process; one that the disk does not let start is started again, as a supervisor would.
 func (m *machine) start() {
 	if m.node != nil {
 		return
@@ -74,18 +77,23 @@ func (m *machine) start() {
 	n, err := node.New(node.Options{
 		Device:     m.name,
 		Components: m.w.c.Components(m.w.rng, m.w.id),
-		Disk:       m.disk,
+		Disk:       m.disk.Disk,
 		Links:      []link.Dialer{m},
 		Courier:    courier.Options{Spool: m.w.c.Spool, Batch: m.w.c.Batch, Delivery: m.w.c.Delivery},
 		RingBytes:  m.w.c.RingBytes,
 		Clock:      m,
-		Rings:      m,
+		Rings:      m.rings(),
 		Random:     m,
 		Rand:       rand.New(rand.NewPCG(m.w.rng.Uint64(), 1)),
 		Logger:     m.w.logger,
 	})
 	if err == nil {
 		err = n.Open()
+	}
+	if err != nil && m.disk.excuses(err) {
+		m.disk.Kill()
+		m.w.after(m.w.upTo(restartDelay), m.start)
+		return
 	}
 	if err == nil {
 		err = n.Start(context.Background())
@@ -155,7 +163,11 @@ func (m *machine) runTasks() {
 }
 
 func (m *machine) poll() {
-	m.node.Courier().Poll(m.w.now)
+	c := m.node.Courier()
+	c.Poll(m.w.now)
+	if m.retired && !c.Drained() {
+		c.Flush(m.w.now)
+	}
 	m.perform()
 	m.later(pollPeriod, m.poll)
 }
@@ -225,30 +237,46 @@ func (m *machine) kill() {
 	if m.node == nil {
 		return
 	}
-	m.left = append(m.left, m.node.Region())
+	region := m.node.Region()
+	if !region.Survives() {
+		m.mayLose(region)
+	}
+	m.w.must(region.Close())
 	m.end()
 	m.disk.Kill()
 }
 
-// powerCut takes the shared memory and what was not synced.
+// powerCut takes the shared memory and what was not synced, also while the machine is down.
 func (m *machine) powerCut() {
-	if m.node == nil {
-		return
+	if m.node != nil {
+		m.mayLose(m.node.Region())
+		m.w.must(m.node.Region().Close())
+		m.end()
 	}
-	region := m.node.Region()
+	left, err := m.rings().Leftovers(m.name)
+	m.w.must(err)
+	for _, region := range left {
+		m.mayLose(region)
+		m.w.must(region.Remove())
+	}
+	m.disk.Crash(m.w.rng, simdisk.Mode(m.w.rng.IntN(simdisk.Modes)))
+	if m.w.c.ColdClocks {
+		m.clock.lose()
+	}
+}
+
+// mayLose notes that what a region holds and is not on disk is gone.
+func (m *machine) mayLose(region *ring.Region) {
 	for i := range packet.Classes {
 		class := packet.ClassAt(i)
 		m.published.mayLose(telemetry.Stream{Device: m.name, Boot: region.Boot(), Class: class}, region.Durable(class))
 	}
-	m.w.must(region.Close())
-	m.end()
-	m.disk.Crash(m.w.rng, simdisk.Mode(m.w.rng.IntN(simdisk.Modes)))
 }
 
 func (m *machine) end() {
 	m.node, m.tasks, m.connected = nil, nil, false
 	m.life++
-	m.w.after(m.w.upTo(4*time.Second), m.start)
+	m.w.after(m.w.upTo(restartDelay), m.start)
 }
 
 // retire ends the tasks, for good.
@@ -257,7 +285,6 @@ func (m *machine) retire() {
 	if m.node != nil {
 		m.tasks = sched.NewVirtual(m.w.now, nil)
 		m.node.Flush()
-		m.later(pollPeriod, func() { m.node.Courier().Flush(m.w.now); m.perform() })
 	}
 }
 

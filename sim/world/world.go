@@ -2,10 +2,12 @@ package world
 
 import (
 	"container/heap"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"github.com/fulmar-io/fulmar"
@@ -33,6 +35,19 @@ type Config struct {
 	PowerCuts time.Duration // mean time between power cuts of a machine
 	GroundDie time.Duration // mean time between kills or power cuts of the ground
 
+	// Disks. Each machine's and the ground's has troubles of its own; a process that cannot start with it is started
+	// again, and one that runs goes on.
+	DiskFaults time.Duration // mean time between: calls fail with EIO or ENOSPC, writes are short; for up to 6 s
+	DiskFull   time.Duration // mean time between: somebody else takes the space that is left; for up to 20 s
+
+	// Wall clocks. Monotonic time is always right.
+	ClockJumps time.Duration // mean time between jumps of one clock, forwards or backwards, by up to 12 h
+	ColdClocks bool          // a machine's clock shows 1970 after each power cut, and at first, for up to a minute
+
+	// Shared is the folder of the shared memory of this world's machines, which nobody else may use. Default: a new one,
+	// that Close removes.
+	Shared string
+
 	Spool     spool.Options
 	Batch     [packet.Classes]batch.Limits
 	Delivery  delivery.Options
@@ -54,10 +69,8 @@ type World struct {
 	logger   *slog.Logger
 	err      error // the first thing that must not happen
 	nextID   uint64
+	shared   string // to be removed
 }
-
-// wallStart is the wall time at the world's beginning, ns since 1970.
-const wallStart = 1_800_000_000_000_000_000
 
 // New makes a world and starts what is in it.
 func New(c Config) (*World, error) {
@@ -69,18 +82,63 @@ func New(c Config) (*World, error) {
 	}
 	w := &World{c: c, rng: rand.New(rand.NewPCG(c.Seed, 0x66756c6d6172)), logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	w.net.w = w
+	if c.Shared == "" {
+		if err := w.makeShared(); err != nil {
+			return nil, err
+		}
+	}
 	w.ground = newGround(w)
 	w.ground.start()
+	w.wear(w.ground.disk, &w.ground.clock)
 	for i := range c.Machines {
 		m := newMachine(w, fmt.Sprintf("m%d", i))
 		w.machines = append(w.machines, m)
+		w.wear(m.disk, &m.clock)
 		m.start()
 		w.often(c.Kills, m.kill)
 		w.often(c.PowerCuts, m.powerCut)
 	}
 	w.often(c.Partitions, w.net.partition)
 	w.often(c.GroundDie, w.ground.die)
-	return w, w.err
+	if w.err != nil {
+		return nil, errors.Join(w.err, w.Close())
+	}
+	return w, nil
+}
+
+// makeShared makes the folder of shared memory, in memory where there is such a file system.
+func (w *World) makeShared() (err error) {
+	dir := ""
+	if st, err := os.Stat("/dev/shm"); err == nil && st.IsDir() {
+		dir = "/dev/shm"
+	}
+	if w.shared, err = os.MkdirTemp(dir, "fulmar-world-"); err != nil {
+		return fmt.Errorf("world: %w", err)
+	}
+	w.c.Shared = w.shared
+	return nil
+}
+
+// wear lets a disk and a clock have their troubles.
+func (w *World) wear(d *disk, c *clock) {
+	w.often(w.c.DiskFaults, d.breakDown)
+	w.often(w.c.DiskFull, d.fill)
+	w.often(w.c.ClockJumps, c.jump)
+}
+
+// Close ends what still runs and removes the shared memory that New made. The world is of no use afterwards.
+func (w *World) Close() error {
+	var err error
+	for _, m := range w.machines {
+		if m.node != nil {
+			err = errors.Join(err, m.node.Region().Close())
+			m.node = nil
+		}
+	}
+	if w.shared != "" {
+		err = errors.Join(err, os.RemoveAll(w.shared))
+	}
+	return err
 }
 
 // Now returns the virtual time since the world's beginning.
@@ -105,7 +163,9 @@ func (w *World) next() {
 func (w *World) Settle(limit time.Duration) error {
 	w.calm = true
 	w.net.heal()
+	w.ground.disk.heal()
 	for _, m := range w.machines {
+		m.disk.heal()
 		m.retire()
 	}
 	for end := w.now + limit; w.err == nil && !w.settled(); {

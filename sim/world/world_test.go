@@ -1,6 +1,7 @@
 package world_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -118,6 +119,18 @@ func chaos(seed uint64) world.Config {
 		c.Components = components(true)
 		c.RingBytes = 1 // the least there is: it overflows when the disk is full or slow
 	}
+	if rng.IntN(2) == 0 {
+		c.DiskFaults = time.Duration(maybe(0.8, 40) * float64(time.Second))
+		c.DiskFull = time.Duration(maybe(0.5, 60) * float64(time.Second))
+	}
+	if rng.IntN(3) == 0 {
+		c.ClockJumps = time.Duration(maybe(0.8, 30) * float64(time.Second))
+		c.ColdClocks = rng.IntN(2) == 0
+	}
+	if rng.IntN(6) == 0 { // nothing is ever well for long
+		c.DiskFaults = time.Duration(4+rng.IntN(10)) * time.Second
+		c.Kills, c.PowerCuts, c.GroundDie = c.Kills/3, c.PowerCuts/2, c.GroundDie/2
+	}
 	for i := range c.Batch {
 		c.Batch[i] = batch.Limits{Records: 1 + rng.IntN(200), Age: time.Duration(1+rng.IntN(2000)) * time.Millisecond}
 	}
@@ -146,11 +159,47 @@ func TestEveryRecordIsAccountedFor(t *testing.T) {
 	}
 }
 
-func live(c world.Config, d time.Duration) error {
+// TestASeedIsOneWorld runs worlds in which everything goes wrong twice. What a seed showed once it must show again.
+func TestASeedIsOneWorld(t *testing.T) {
+	digests := make(map[[32]byte]uint64)
+	for seed := uint64(1); seed <= 12; seed++ {
+		c := chaos(seed)
+		c.Loss, c.Duplication, c.Partitions = 0.1, 0.2, 20*time.Second
+		c.Kills, c.PowerCuts, c.GroundDie = 15*time.Second, 25*time.Second, 20*time.Second
+		c.DiskFaults, c.DiskFull = 10*time.Second, 40*time.Second
+		c.ClockJumps, c.ColdClocks = 10*time.Second, true
+		var first [32]byte
+		for run := range 2 {
+			w, err := world.New(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(w.Run(time.Minute), w.Settle(time.Hour), w.Judge()); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			sum, err := w.Digest()
+			if err := errors.Join(err, w.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if run == 0 {
+				first = sum
+			} else if sum != first {
+				t.Errorf("seed %d: two runs, two outcomes", seed)
+			}
+		}
+		if other, same := digests[first]; same {
+			t.Errorf("seeds %d and %d have one outcome: the digest says nothing", other, seed)
+		}
+		digests[first] = seed
+	}
+}
+
+func live(c world.Config, d time.Duration) (err error) {
 	w, err := world.New(c)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, w.Close()) }()
 	if err := w.Run(d); err != nil {
 		return err
 	}

@@ -1,0 +1,240 @@
+package spool_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+
+	"github.com/fulmar-io/fulmar/courier/spool"
+	"github.com/fulmar-io/fulmar/env/simdisk"
+	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/frame"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
+)
+
+var (
+	options = spool.Options{MaxBytes: 128 << 10, MinFree: 1}
+	bulk    = telemetry.Stream{Device: "rover", Boot: telemetry.Boot{1}, Class: packet.Bulk}
+	noise   = &telemetry.Layout{Name: "noise", Kind: telemetry.Reading, Fields: []telemetry.Field{{Name: "b", Type: packet.String}}}
+)
+
+// rig is a spool that is filled with frames of one record of 2 KiB each.
+type rig struct {
+	*spool.Spool
+	t    *testing.T
+	disk *simdisk.Disk
+	next uint64
+}
+
+func full(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, disk: simdisk.New()}
+	r.open()
+	if err := r.Begin(bulk.Boot, [packet.Classes]uint64{1 << 20, 1 << 20, 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	for used, quota := r.Bytes(); used+4096 < quota; used, quota = r.Bytes() {
+		if yielded, err := r.append(); err != nil || yielded != (spool.Yielded{}) {
+			t.Fatalf("yielded %v, %v", yielded, err)
+		}
+		if err := r.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+func (r *rig) open() {
+	r.t.Helper()
+	var err error
+	if r.Spool, err = spool.Open(r.disk, "spool", "rover", options); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) append() (spool.Yielded, error) {
+	r.t.Helper()
+	rng := rand.New(rand.NewPCG(r.next, 1))
+	b := make([]byte, 2048)
+	for i := range b {
+		b[i] = byte(' ' + rng.IntN(90))
+	}
+	var w packet.Writer
+	w.Reset(nil, packet.Header{Layout: uint64(noise.ID()), Seq: r.next, Class: packet.Bulk})
+	w.String(string(b))
+	p, err := w.Bytes()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	e := frame.NewEncoder()
+	e.Reset(bulk)
+	if err := e.Append(noise, p); err != nil {
+		r.t.Fatal(err)
+	}
+	f, err := e.Finish(nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	yielded, err := r.Append(packet.Bulk, f)
+	if err == nil {
+		r.next++
+	}
+	return yielded, err
+}
+
+// yield appends until something yields, or an error comes.
+func (r *rig) yield() (spool.Yielded, error) {
+	for {
+		if yielded, err := r.append(); err != nil || yielded != (spool.Yielded{}) {
+			return yielded, err
+		}
+	}
+}
+
+// accounted checks that every number is in a frame or declared, and for what.
+func (r *rig) accounted(allowed ledger.Reason) (records, lost uint64) {
+	r.t.Helper()
+	var all ledger.Set
+	for range 100 {
+		frames, _ := r.Load(packet.Bulk, 1000, 1<<30)
+		for _, f := range frames {
+			h, err := frame.Peek(f.Data)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			n := all.Add(ledger.Range{First: h.First, Count: h.Count})
+			if h.Mode != frame.Lost {
+				records += n
+			} else if lost += n; h.Reason != allowed {
+				r.t.Errorf("records %d to %d are declared lost as %s", h.First, h.First+h.Count-1, h.Reason)
+			}
+		}
+	}
+	if all.Prefix() != r.next {
+		r.t.Errorf("accounted for up to %d of %d", all.Prefix(), r.next)
+	}
+	return records, lost
+}
+
+// What yields may have been read, and be acknowledged while its declaration cannot be made durable: it is counted once.
+func TestWhatYieldsIsCountedOnce(t *testing.T) {
+	r := full(t)
+	frames, _ := r.Load(packet.Bulk, 1000, 1<<30)
+	r.disk.Inject(simdisk.Fault{Ops: simdisk.OpSync, Err: syscall.EIO})
+	if _, err := r.yield(); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	r.disk.Heal()
+	for _, f := range frames {
+		r.Done(f.Key, false)
+	}
+	if err := r.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	a := r.Account(packet.Bulk)
+	if err := a.Check(); err != nil || a.LostBy[ledger.Quota] == 0 || a.Delivered+a.LostBy[ledger.Quota] != uint64(len(frames)) {
+		t.Errorf("%d frames were sent; account %+v, %v", len(frames), a, err)
+	}
+}
+
+// What is let go is gone from the disk only when its declaration is there: also if the first attempt to make it durable
+// failed, if the process was killed in between, and if it is the cursor that is saved next.
+func TestADeclarationIsDurableBeforeWhatItDeclaresIsGone(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		r := full(t)
+		// The log's files cannot be synced; the cursor's can.
+		r.disk.Inject(simdisk.Fault{Ops: simdisk.OpSync, Name: ".seg", Err: syscall.EIO})
+		for range 3 {
+			if _, err := r.yield(); !errors.Is(err, syscall.EIO) {
+				t.Fatal(err)
+			}
+			_ = r.Save()
+		}
+		if killed {
+			r.disk.Kill()
+			r.open()
+			r.disk.Inject(simdisk.Fault{Ops: simdisk.OpSync, Name: ".seg", Err: syscall.EIO})
+			_ = r.Save()
+		}
+		r.disk.Crash(rand.New(rand.NewPCG(1, 1)), simdisk.Lose)
+		r.open()
+		if err := r.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		r.next = r.State(packet.Bulk).Next
+		if records, lost := r.accounted(ledger.Quota); records+lost < 40 {
+			t.Errorf("killed %t: %d records and %d lost", killed, records, lost)
+		}
+	}
+}
+
+// A record that the disk does not return is not taken for damaged because others have to make room.
+func TestWhatCannotBeReadDoesNotYield(t *testing.T) {
+	r := full(t)
+	r.disk.Inject(simdisk.Fault{Ops: simdisk.OpRead | simdisk.OpOpen, Err: syscall.EIO})
+	for range 20 {
+		if _, err := r.yield(); !errors.Is(err, syscall.EIO) {
+			t.Fatal(err)
+		}
+	}
+	r.disk.Heal()
+	if yielded, err := r.yield(); err != nil || yielded[packet.Bulk.Index()] == 0 {
+		t.Fatalf("yielded %v, %v", yielded, err)
+	}
+	if err := r.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if _, lost := r.accounted(ledger.Quota); lost == 0 {
+		t.Error("nothing was declared")
+	}
+	// It is given up in the end: a bad block does not stop the spool.
+	bad := simdisk.Fault{Ops: simdisk.OpRead | simdisk.OpOpen, Err: syscall.EIO}
+	r.disk.Inject(bad)
+	tries := 0
+	for ; tries < 5000; tries++ {
+		if yielded, err := r.yield(); yielded != (spool.Yielded{}) {
+			break
+		} else if err == nil {
+			t.Fatal("neither yielded nor failed")
+		}
+	}
+	if tries < 50 || tries > 2000 {
+		t.Errorf("given up after %d tries", tries)
+	}
+}
+
+// What is declared lost has been let go: when the disk refuses either, neither is in the log, and the ground cannot
+// acknowledge the one for the other.
+func TestNothingIsDeclaredThatIsStillThere(t *testing.T) {
+	for after := range 12 {
+		r := full(t)
+		r.disk.Inject(simdisk.Fault{Ops: simdisk.OpWrite, After: after, Times: 3, Err: syscall.EIO})
+		var err error
+		for err == nil {
+			var yielded spool.Yielded
+			if yielded, err = r.yield(); yielded != (spool.Yielded{}) {
+				break
+			}
+		}
+		r.disk.Heal()
+		if err := r.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		records := make(map[uint64]bool)
+		frames, _ := r.Load(packet.Bulk, 1000, 1<<30)
+		for _, f := range frames {
+			h, err := frame.Peek(f.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for seq := h.First; seq < h.First+h.Count; seq++ {
+				if h.Mode == frame.Lost && records[seq] {
+					t.Fatalf("a write fails after %d: record %d is there and declared lost", after, seq)
+				}
+				records[seq] = true
+			}
+		}
+	}
+}
