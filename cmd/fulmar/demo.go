@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	crand "crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,11 +58,15 @@ show it live on a page. Ctrl-C stops everything in order and prints a summary.`,
 }
 
 func demo(c *cobra.Command, o demoOptions) (err error) {
+	rings := node.SharedRings{Logger: slog.Default()}
 	if o.dir == "" {
 		if o.dir, err = os.MkdirTemp("", "fulmar-demo-"); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
+		rings.Dir = o.dir // what it leaves behind, if it is killed, is nobody's to find
+	} else if rings.Scope, err = scopeOf(o.dir); err != nil {
+		return err
 	}
 	ground := o.receiverOptions
 	ground.dir = filepath.Join(o.dir, "ground")
@@ -74,7 +80,7 @@ func demo(c *cobra.Command, o demoOptions) (err error) {
 	go func() { groundEnded <- r.run(groundCtx) }()
 	fmt.Fprintf(c.ErrOrStderr(), "The rover drives. Its page: %s\n", r.url)
 
-	n, err := demoNode(o, r.broker.MQTT())
+	n, err := demoNode(o, r.broker.MQTT(), rings)
 	started := time.Now()
 	if err == nil {
 		err = r.window.Register(n)
@@ -106,7 +112,18 @@ func demo(c *cobra.Command, o demoOptions) (err error) {
 	return nil
 }
 
-func demoNode(o demoOptions, mqtt string) (*node.Node, error) {
+// scopeOf is the scope of the rings of a demo that keeps its data in a folder: every demo's rover has the same name, and
+// what one left behind is for the next one on the same data, not for another.
+func scopeOf(dir string) (string, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(path))
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+func demoNode(o demoOptions, mqtt string, rings node.Rings) (*node.Node, error) {
 	const device = "rover"
 	disk, err := env.NewOSDisk(filepath.Join(o.dir, device))
 	if err != nil {
@@ -118,8 +135,8 @@ func demoNode(o demoOptions, mqtt string) (*node.Node, error) {
 	}
 	return node.New(node.Options{
 		Device: device, Components: rover.Components(o.seed), Disk: disk, Links: []link.Dialer{d}, Linger: demoLinger,
-		Courier: courier.Options{Batch: demoBatch},
-		Random:  crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: slog.Default(),
+		Courier: courier.Options{Batch: demoBatch}, Rings: rings,
+		Random: crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: slog.Default(),
 	})
 }
 
