@@ -21,6 +21,7 @@ import (
 	"github.com/fulmar-io/fulmar/env/simdisk"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/filter"
 )
 
@@ -313,6 +314,20 @@ func TestASecondProcessIsToldThatTheMachineRuns(t *testing.T) {
 	}
 	if left, err := rings.Leftovers("rov"); err != nil || len(left) != 0 {
 		t.Errorf("another machine's ring: %v, %v", left, err)
+	}
+	// One of the same name with data of its own: neither sees the other's.
+	scoped := rings
+	scoped.Scope = "a1"
+	if left, err := scoped.Leftovers("rover"); err != nil || len(left) != 0 {
+		t.Errorf("a ring of another scope: %v, %v", left, err)
+	}
+	own, err := scoped.Create(ring.Options{Device: "rover", Boot: telemetry.Boot{1}, Producers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	if _, err := scoped.Leftovers("rover"); !errors.Is(err, ring.ErrInUse) {
+		t.Errorf("its own: %v", err)
 	}
 }
 

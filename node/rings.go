@@ -24,8 +24,19 @@ type Rings interface {
 // SharedRings keeps regions as files in a folder of shared memory. The zero value's folder is the system's: /dev/shm on
 // Linux, and elsewhere the folder for temporary files. Where memory cannot be shared, regions die with the process.
 type SharedRings struct {
-	Dir    string
+	Dir string
+	// Scope keeps apart machines of one name that may run on one host, each with data of its own: only regions of the same
+	// scope are leftovers. Letters and digits; empty for the one machine of that name.
+	Scope  string
 	Logger *slog.Logger
+}
+
+// prefix is what the names of a device's regions begin with.
+func (s SharedRings) prefix(device string) string {
+	if s.Scope != "" {
+		return ringPrefix + s.Scope + "." + device + "-" // no device has a dot in its name
+	}
+	return ringPrefix + device + "-"
 }
 
 const (
@@ -45,7 +56,7 @@ func (s SharedRings) dir() string {
 
 // Create implements Rings. What a power cut would lose is in the spool's hands; what SIGKILL would is in this file.
 func (s SharedRings) Create(o ring.Options) (*ring.Region, error) {
-	r, err := ring.Create(filepath.Join(s.dir(), ringPrefix+o.Device+"-"+o.Boot.String()+ringSuffix), o)
+	r, err := ring.Create(filepath.Join(s.dir(), s.prefix(o.Device)+o.Boot.String()+ringSuffix), o)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +77,7 @@ func (s SharedRings) Leftovers(device string) ([]*ring.Region, error) {
 	}
 	var found []*ring.Region
 	for _, e := range entries {
-		boot, ok := strings.CutPrefix(e.Name(), ringPrefix+device+"-")
+		boot, ok := strings.CutPrefix(e.Name(), s.prefix(device))
 		boot, ok2 := strings.CutSuffix(boot, ringSuffix)
 		if _, err := telemetry.ParseBoot(boot); !ok || !ok2 || err != nil {
 			continue

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	crand "crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,11 +67,15 @@ FULMAR_COURIER__BATCH__MAX_AGE=500ms.`,
 }
 
 func demo(c *cobra.Command, o demoOptions) (err error) {
+	rings := node.SharedRings{Logger: slog.Default()}
 	if o.data == "" {
 		if o.data, err = os.MkdirTemp("", "fulmar-demo-"); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.data)) }()
+		rings.Dir = o.data // what it leaves behind, if it is killed, is nobody's to find
+	} else if rings.Scope, err = scopeOf(o.data); err != nil {
+		return err
 	}
 	machine, ground, err := o.settings(c)
 	if err != nil {
@@ -85,7 +91,7 @@ func demo(c *cobra.Command, o demoOptions) (err error) {
 	go func() { groundEnded <- r.run(groundCtx) }()
 	fmt.Fprintf(c.ErrOrStderr(), "The rover drives. Its page: %s\n", r.url)
 
-	n, err := demoNode(machine, o.seed, r.broker.MQTT())
+	n, err := demoNode(machine, o.seed, r.broker.MQTT(), rings)
 	started := time.Now()
 	if err == nil {
 		err = r.window.Register(n)
@@ -147,7 +153,18 @@ func (o demoOptions) settings(c *cobra.Command) (machine node.Settings, ground s
 	return machine, ground, err
 }
 
-func demoNode(s node.Settings, seed uint64, mqtt string) (*node.Node, error) {
+// scopeOf is the scope of the rings of a demo that keeps its data in a folder: every demo's rover has the same name, and
+// what one left behind is for the next one on the same data, not for another.
+func scopeOf(dir string) (string, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(path))
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+func demoNode(s node.Settings, seed uint64, mqtt string, rings node.Rings) (*node.Node, error) {
 	s.Links = []carrier.Settings{{URL: carrier.URL(mqtt)}}
 	o, err := s.Options()
 	if err != nil {
@@ -157,6 +174,7 @@ func demoNode(s node.Settings, seed uint64, mqtt string) (*node.Node, error) {
 		return nil, err
 	}
 	o.Components, o.Random, o.Logger = rover.Components(seed), crand.Reader, slog.Default()
+	o.Rings = rings
 	o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	return node.New(o)
 }

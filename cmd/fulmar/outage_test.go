@@ -79,9 +79,14 @@ func machineChild(kind, device, dir, broker, life string) error {
 	if err != nil {
 		return err
 	}
-	m, err := node.New(node.Options{Device: device, Components: parts, Disk: disk, Links: []link.Dialer{d}, Linger: 30 * time.Second,
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	scope, err := scopeOf(dir)
+	if err != nil {
+		return err
+	}
+	m, err := node.New(node.Options{Device: device, Rings: node.SharedRings{Scope: scope, Logger: logger}, Components: parts, Disk: disk, Links: []link.Dialer{d}, Linger: 30 * time.Second,
 		Courier: demoDefaults().Courier.Options(), Random: crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), 1)),
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		Logger: logger})
 	if err != nil {
 		return err
 	}

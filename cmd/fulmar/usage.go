@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fulmar-io/fulmar/ground/broker"
-	"github.com/fulmar-io/fulmar/ring"
 	"github.com/fulmar-io/fulmar/seglog"
 )
 
@@ -48,11 +47,8 @@ func portHint(e *broker.PortError) string {
 
 // stateHint says what to do about what is so on this host, and not the command's fault.
 func stateHint(err error) string {
-	switch {
-	case errors.Is(err, seglog.ErrDiskFull):
+	if errors.Is(err, seglog.ErrDiskFull) {
 		return "make room on the disk, or choose a folder on another with --data"
-	case errors.Is(err, ring.ErrInUse):
-		return "a machine runs once on a host; stop the one that does, a demo perhaps"
 	}
 	return ""
 }
