@@ -308,8 +308,8 @@ func (l *Log) Close() error {
 		if l.Next() > l.found {
 			err = l.sync()
 		}
-		if cerr := l.saveCursor(); err == nil {
-			err = cerr
+		if l.meta.readable() {
+			err = errors.Join(err, l.saveCursor())
 		}
 	}
 	l.mu.Lock()

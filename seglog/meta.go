@@ -102,6 +102,10 @@ func (m *metaStore) read(name string) ([]byte, error) {
 	return b, nil
 }
 
+// readable reports whether what load found, or this life has saved since, is the newest there is. Otherwise nothing may take its
+// place but what the owner says.
+func (m *metaStore) readable() bool { return m.unreadable == nil || m.saved > 0 }
+
 func metaSum(b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(b[:36], castagnoli), castagnoli, b[metaSize:])
 }

@@ -183,7 +183,7 @@ func (l *Log) surveyEnd() ([]survey, error) {
 			break
 		}
 	}
-	if l.cursor-1 > proven && !l.opt.ReadOnly {
+	if l.cursor-1 > proven && !l.opt.ReadOnly && l.meta.readable() {
 		// Records below the cursor pass for durable from now on, so the cursor must be, which may have been read from a
 		// save cut short. If that fails, records that were trimmed may later be reported as damaged: no reason to fail.
 		_ = l.save(l.cursor, l.metaData)

@@ -65,6 +65,45 @@ func TestUnreadableIsNotDamaged(t *testing.T) {
 	}
 }
 
+// TestWhatCouldNotBeReadIsNotReplaced: an Open that the disk hides the metadata from leaves it for the next one.
+func TestWhatCouldNotBeReadIsNotReplaced(t *testing.T) {
+	whole := simdisk.New()
+	l, err := Open(whole, "log", Options{SegmentSize: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		mustAppend(t, l, bytes.Repeat([]byte{byte(i)}, 400))
+	}
+	mustSync(t, l)
+	for i, meta := range []string{"before", "meta"} {
+		if err := l.TrimFront(l.Next() - 1 + uint64(i)); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.SaveMeta([]byte(meta)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole.Crash(nil, simdisk.Lose) // and with it the marks that prove what was durable: the cursor is the proof
+	for after := range 20 {
+		for times := range 6 {
+			disk := whole.Clone()
+			disk.Inject(simdisk.Fault{Ops: simdisk.OpRead | simdisk.OpOpen, After: after, Times: times, Err: syscall.EIO})
+			if l, err := Open(disk, "log", Options{}); err == nil {
+				_ = l.Close()
+			}
+			disk.Kill()
+			l, err := Open(disk, "log", Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(l.Meta()) != "meta" || l.First() != 31 {
+				t.Fatalf("%d after %d: meta %q, first %d", times, after, l.Meta(), l.First())
+			}
+		}
+	}
+}
+
 // TestCloseWritesNoStateThatIsNone: an owner that cannot restore its state closes the log, and the state is there the next
 // time, even if the log has records that must be written again.
 func TestCloseWritesNoStateThatIsNone(t *testing.T) {
