@@ -57,7 +57,7 @@ func (d *DeadLetters) Add(class packet.Class, data []byte, r link.Refuse) error 
 	b = append(b, reason...)
 	b = append(b, data...)
 	for d.log.Bytes()+int64(len(b)) > d.bytes {
-		end, ok := d.log.OldestSealed()
+		end, _, ok := d.log.OldestSealed()
 		if !ok {
 			break
 		}

@@ -110,7 +110,7 @@ type Log struct {
 	checked  int64 // bytes written since Free was looked at
 	noFree   bool  // the disk cannot tell
 	stats    Stats
-	readers  sync.Pool // of *Reader, for ReadAt
+	readers  chan *Reader // that ReadAt has done with
 
 	metaData        []byte // the owner's, as it was saved last
 	checkpoint      []byte // as found by Open
@@ -336,12 +336,13 @@ func (l *Log) isClosed() bool {
 	return l.closed
 }
 
-// gives back that segment's space.
-func (l *Log) OldestSealed() (end uint64, ok bool) {
+// OldestSealed returns where the oldest segment ends, if it is not the last one, and its bytes: TrimFront(end) gives back that
+// segment's space.
+func (l *Log) OldestSealed() (end uint64, bytes int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.segs) < 2 {
-		return 0, false
+		return 0, 0, false
 	}
-	return l.segs[1].first, true
+	return l.segs[1].first, l.segs[0].size.Load(), true
 }

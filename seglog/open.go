@@ -54,8 +54,8 @@ func Open(disk env.Disk, dir string, opt Options) (*Log, error) {
 	}
 	l := &Log{
 		opt: opt, dir: dir, disk: disk,
-		files: files{disk: disk, dir: dir},
-		meta:  metaStore{disk: disk, dir: dir},
+		files: files{disk: disk, dir: dir}, readers: make(chan *Reader, maxReaders),
+		meta: metaStore{disk: disk, dir: dir},
 	}
 	if err := l.recover(entries); err != nil {
 		l.files.closeAll()

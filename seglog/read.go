@@ -187,14 +187,26 @@ func (l *Log) find(index uint64, durable bool) (s *segment, end uint64, err erro
 	return s, min(end, s.end), nil
 }
 
+// maxReaders bounds the readers that are kept for ReadAt, each with a window. They are not in a sync.Pool, from which the
+// garbage collector takes them when it runs: what a call reads from the disk would depend on that, and a failure in a world
+// of the simulator could not be shown again.
+const maxReaders = 4
+
 // ReadAt returns the payload of one record, in buf if it is large enough. Errors are those of Reader.Next; io.EOF if the
 // index is not below Next.
 func (l *Log) ReadAt(index uint64, buf []byte) ([]byte, error) {
-	r, ok := l.readers.Get().(*Reader)
-	if !ok {
+	var r *Reader
+	select {
+	case r = <-l.readers:
+	default:
 		r = l.Reader(index)
 	}
-	defer l.readers.Put(r)
+	defer func() {
+		select {
+		case l.readers <- r:
+		default:
+		}
+	}()
 	r.Seek(index)
 	_, payload, err := r.Next()
 	if err != nil {

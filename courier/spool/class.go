@@ -325,7 +325,7 @@ func (c *class) save() error {
 		c.saved = k.index
 	}
 	// Only whole segments: the state follows from all records after a checkpoint, those before the cursor among them.
-	for end, ok := c.log.OldestSealed(); ok && end <= k.index; end, ok = c.log.OldestSealed() {
+	for end, _, ok := c.log.OldestSealed(); ok && end <= k.index; end, _, ok = c.log.OldestSealed() {
 		if err := c.log.TrimFront(end); err != nil {
 			return fmt.Errorf("spool: %s: %w", c.class, err)
 		}

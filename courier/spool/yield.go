@@ -48,11 +48,14 @@ func (s *Spool) short(size int64) error {
 	return nil
 }
 
+// itemBytes is about what a record takes in the log beside itself.
+const itemBytes = 40
+
 // yield lets go of the oldest segment of a class and returns the index up to which it did, or 0 if there is only the
-// segment that is being written. What was waiting in it is declared lost; the declaration is durable before anything
+// segment that is being written, or what it declares would take too much of its place. What was waiting in it is declared lost; the declaration is durable before anything
 // is removed. With an error it may have let go all the same, and the space comes later.
 func (c *class) yield() (uint64, error) {
-	end, ok := c.log.OldestSealed()
+	end, bytes, ok := c.log.OldestSealed()
 	if !ok {
 		return 0, nil
 	}
@@ -64,8 +67,14 @@ func (c *class) yield() (uint64, error) {
 		// At once: a declaration that reached the ground while the records are still here to be sent would be acknowledged for
 		// them.
 		records := make([][]byte, 0, len(lost)+1)
+		cost := int64(0)
 		for _, f := range lost {
 			records = append(records, append([]byte{kindAside}, f...))
+			cost += int64(len(f)) + itemBytes
+		}
+		if 2*cost > bytes {
+			// A segment of declarations, which have to be made again: nothing would be gained, forever.
+			return 0, nil
 		}
 		if err := c.append(append(records, append([]byte{kindDiscard}, moved.append(nil)...))...); err != nil {
 			return 0, err

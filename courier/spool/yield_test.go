@@ -238,3 +238,30 @@ func TestNothingIsDeclaredThatIsStillThere(t *testing.T) {
 		}
 	}
 }
+
+// A spool full of declarations, each of which must be made again when it yields, cannot shrink. It says that it is full.
+func TestDeclarationsThatFillTheSpoolDoNotYieldForever(t *testing.T) {
+	r := full(t)
+	for i := uint64(2); i < 6000; i++ { // dead letters of as many boots that were declared lost
+		boot := telemetry.Boot{15: byte(i), 14: byte(i >> 8)}
+		lost := frame.AppendLost(nil, telemetry.Stream{Device: "rover", Boot: boot, Class: packet.Bulk}, 0, 1, ledger.Unclean)
+		if err := r.Again(packet.Bulk, lost); err != nil {
+			t.Fatal(err)
+		}
+	}
+	operations := 0
+	r.disk.OnOp = func(simdisk.Op, string) {
+		if operations++; operations == 100_000 { // it yields and yields
+			r.disk.Inject(simdisk.Fault{Ops: simdisk.OpAny, Err: syscall.EIO})
+		}
+	}
+	for range 10 {
+		if _, err := r.append(); !errors.Is(err, spool.ErrFull) {
+			t.Fatal(err)
+		}
+	}
+	used, _ := r.Bytes()
+	if frames, _ := r.Load(packet.Bulk, 1<<20, 1<<30); len(frames) < 1000 {
+		t.Errorf("%d frames are left in %d bytes", len(frames), used)
+	}
+}

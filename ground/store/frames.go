@@ -88,7 +88,7 @@ func (f *Frames) Sync() error { return f.log.Sync() }
 // Retain lets the oldest segments go until the log is within MaxBytes, and returns the index of the oldest frame left.
 func (f *Frames) Retain() (first uint64, err error) {
 	for f.o.MaxBytes > 0 && f.log.Bytes() > f.o.MaxBytes {
-		end, ok := f.log.OldestSealed()
+		end, _, ok := f.log.OldestSealed()
 		if !ok {
 			break
 		}
