@@ -86,14 +86,16 @@ export class SeriesBuffer {
 
   setHistory(trace: Trace, from: number, to: number, bucket: number): void {
     this.version++;
+    // A time in ms is not exact to the nanosecond: the sample at which the tail begins may have come along.
+    const n = lowerBound(trace.t_ms, to);
     this.history = {
       from,
       to,
       bucket: trace.min === null ? 0 : bucket,
-      t: trace.t_ms,
-      v: trace.mean,
-      lo: trace.min,
-      hi: trace.max,
+      t: trace.t_ms.slice(0, n),
+      v: trace.mean.slice(0, n),
+      lo: trace.min?.slice(0, n) ?? null,
+      hi: trace.max?.slice(0, n) ?? null,
     };
     this.moveSplit(to);
   }

@@ -145,8 +145,9 @@ test("after a cut, history is asked for up to where the stream goes on", async (
   b.rely();
   assert.ok(b.dirty && b.nextSplit() === 130);
   assert.deepEqual(b.t, [110, 120, 130], "what is there is shown until the store has answered");
-  b.setHistory({ t_ms: [110, 115, 120], mean: [1, 1.5, 2], min: null, max: null }, 100, 130, 1);
+  b.setHistory({ t_ms: [110, 115, 120, 130], mean: [1, 1.5, 2, 3], min: null, max: null }, 100, 130, 1);
   assert.deepEqual([b.t, b.split, b.nextSplit()], [[130], 130, 130]);
+  assert.deepEqual(b.history.t, [110, 115, 120], "the sample at which the tail begins is there once");
 });
 
 test("readings come before what the machine tells of itself", async () => {
