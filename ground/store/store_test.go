@@ -306,6 +306,20 @@ func TestMachinesTellHowTheyAre(t *testing.T) {
 	checkMachine(t, r.index)
 }
 
+// A frame that comes late tells how things were, not how they are.
+func TestLateFramesDoNotTurnBackHealth(t *testing.T) {
+	r := newRig(t)
+	r.define(health)
+	r.put(health, 10*second, 10*second, 0, "ok", "", 1.0, "", -1.0, -1.0)
+	r.commit(11 * second)
+	r.put(health, 5*second, 5*second, 0, "failed", "no fix", 1.0, "", -1.0, -1.0)
+	r.commit(12 * second)
+	machines, err := r.index.Machines(context.Background())
+	if err != nil || len(machines) != 1 || machines[0].Status != ground.StatusOK {
+		t.Errorf("machines %+v, %v", machines, err)
+	}
+}
+
 // Frames that come before their layouts are read when those have come.
 func TestLayoutsMayComeLater(t *testing.T) {
 	r := newRig(t)
