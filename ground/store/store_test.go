@@ -398,6 +398,43 @@ func TestTheIndexFollowsFromTheFrames(t *testing.T) {
 	}
 }
 
+// Wherever it is damaged, the index opens, and one that noticed answers as before.
+func TestEveryPageOfTheIndexMayBeDamaged(t *testing.T) {
+	r := newRig(t)
+	r.fill(1000 * second)
+	before := snapshot(t, r.index)
+	if err := r.index.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sound, err := os.ReadFile(r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = 4096
+	noticed := 0
+	for at := 0; at < len(sound); at += page {
+		b := append([]byte(nil), sound...)
+		for i := at; i < at+page; i += 50 {
+			b[i] ^= 0x55
+		}
+		if err := os.WriteFile(r.path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r.open() != nil {
+			noticed++
+			if after := snapshot(t, r.index); !reflect.DeepEqual(before, after) {
+				t.Errorf("page %d: answers differ:\n%+v\n%+v", at/page, before, after)
+			}
+		}
+		if err := r.index.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if noticed < 3 {
+		t.Errorf("damage was noticed in %d of %d pages", noticed, len(sound)/page)
+	}
+}
+
 func TestAnIndexOfALaterVersionIsNamed(t *testing.T) {
 	r := newRig(t)
 	if err := r.index.Close(); err != nil {
