@@ -361,6 +361,31 @@ func TestAfterAPowerCutTheReservedNumbersAreDeclared(t *testing.T) {
 	}
 }
 
+// Numbers are given out only below a ceiling that is on disk: a higher one counts after the Sync, not before.
+func TestNumbersAreReservedBeforeTheyAreGivenOut(t *testing.T) {
+	r := open(t, simdisk.New(), 1)
+	before := r.region.Ceiling(packet.Normal)
+	r.publish(packet.Normal, int(before)*3/4)
+	r.Poll(r.now)
+	syncs := 0
+	for _, e := range r.Effects() {
+		if _, ok := e.(courier.Sync); ok {
+			syncs++
+		}
+	}
+	if at := r.region.Ceiling(packet.Normal); syncs != 1 || at != before {
+		t.Fatalf("%d syncs asked for, and the ceiling is %d, was %d", syncs, at, before)
+	}
+	r.Synced(r.now, errors.New("input/output error"))
+	if at := r.region.Ceiling(packet.Normal); at != before {
+		t.Errorf("after a sync that failed the ceiling is %d, was %d", at, before)
+	}
+	r.pass(2 * time.Second)
+	if at := r.region.Ceiling(packet.Normal); at <= before {
+		t.Errorf("after one that did not it is %d, was %d", at, before)
+	}
+}
+
 func TestAFullDiskStopsTheSpoolNotTheDelivery(t *testing.T) {
 	disk := simdisk.New()
 	r := open(t, disk, 1)

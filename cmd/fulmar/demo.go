@@ -67,6 +67,9 @@ FULMAR_COURIER__BATCH__MAX_AGE=500ms.`,
 }
 
 func demo(c *cobra.Command, o demoOptions) (err error) {
+	if o.duration < 0 {
+		return &usageError{err: fmt.Errorf("demo: --for %s", o.duration), hint: "name a duration as 20s, or leave it out and stop with Ctrl-C"}
+	}
 	rings := node.SharedRings{Logger: slog.Default()}
 	if o.data == "" {
 		if o.data, err = os.MkdirTemp("", "fulmar-demo-"); err != nil {

@@ -63,7 +63,7 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 	}
 	hub := live.New(live.Options{})
 	r.station, err = station.Open(ctx, station.Options{Disk: disk, IndexPath: filepath.Join(s.Data, "index.sqlite"), Frames: s.Store.Frames(),
-		Receivers: receivers, Publish: hub.Publish, Logger: slog.Default()})
+		Receivers: receivers, Publish: hub.Publish, Missed: hub.Missed, Logger: slog.Default()})
 	if err != nil {
 		for _, rc := range receivers {
 			err = errors.Join(err, rc.Close())

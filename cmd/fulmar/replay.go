@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,7 +77,7 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 	if len(s.Links) == 0 {
 		return &usageError{err: errors.New("replay: no link"), hint: "say where to with --to mqtt://127.0.0.1:1883"}
 	}
-	if o.speed < 0 {
+	if !(o.speed >= 0) || math.IsInf(o.speed, 0) { // NaN too
 		return &usageError{err: fmt.Errorf("replay: speed %g", o.speed), hint: "1 is real time, 0 as fast as it goes"}
 	}
 	f, err := os.Open(path)

@@ -68,6 +68,17 @@ func (h *Hub) Publish(u ground.Update) {
 	}
 }
 
+// Missed says that there was something that Publish was not told of: every watcher loses its place, as if it had not kept
+// up, and asks the store.
+func (h *Hub) Missed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for w := range h.watchers {
+		h.stats.Overflows++
+		h.remove(w)
+	}
+}
+
 // Watch implements ground.Tail. The buffer holds size updates, at least one and at most MaxBuffer. When the hub has all
 // the watchers it may have, the channel is returned closed, which a caller handles as it handles an overflow. What was
 // buffered before an overflow can still be received; after it the channel is closed.

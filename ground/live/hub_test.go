@@ -189,3 +189,23 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+// Who watches when something was missed loses its place, and can take another.
+func TestMissedClosesEveryWatcher(t *testing.T) {
+	hub := live.New(live.Options{})
+	first, second := hub.Watch(t.Context(), 4), hub.Watch(t.Context(), 4)
+	hub.Publish(ground.Update{Device: "rover"})
+	hub.Missed()
+	for _, w := range []<-chan ground.Update{first, second} {
+		if u, open := <-w; !open || u.Device != "rover" {
+			t.Errorf("what was published before: %v, %v", u, open)
+		}
+		if _, open := <-w; open {
+			t.Error("a watcher was not closed")
+		}
+	}
+	hub.Watch(t.Context(), 4)
+	if s := hub.Stats(); s.Watchers != 1 || s.Overflows != 2 {
+		t.Errorf("stats %+v", s)
+	}
+}

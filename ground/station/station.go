@@ -25,8 +25,10 @@ type Options struct {
 	Receivers []link.Receiver // closed by Run
 	Ingest    ingest.Options
 	Frames    store.FramesOptions
-	// Publish is told of every committed frame, for those who watch; nil if nobody can.
+	// Publish is told of every committed frame, for those who watch; nil if nobody can. Missed is told when some were
+	// indexed of which Publish was not: those who watch are to ask the index.
 	Publish func(ground.Update)
+	Missed  func()
 	// Wall is the ground's clock. Default time.Now.
 	Wall   func() time.Time
 	Logger *slog.Logger
@@ -43,6 +45,7 @@ type Station struct {
 
 	events  chan func()
 	commits chan []store.Item
+	behind  atomic.Bool // frames are committed that the indexer must look for in the log
 	wg      sync.WaitGroup
 	senders map[string]link.Receiver // device → where it was heard last; of the loop
 	drops   map[ingest.Why]*drops    // of the loop
@@ -55,6 +58,9 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	}
 	if o.Publish == nil {
 		o.Publish = func(ground.Update) {}
+	}
+	if o.Missed == nil {
+		o.Missed = func() {}
 	}
 	in, err := ingest.OpenIntake(o.Disk, "frames", o.Ingest, o.Frames)
 	if err != nil {
@@ -165,7 +171,8 @@ func (s *Station) perform(ctx context.Context) {
 	if len(items) > 0 {
 		select {
 		case s.commits <- items:
-		default: // the indexer is behind: it finds them in the log
+		default: // the indexer finds them in the log
+			s.behind.Store(true)
 		}
 	}
 }
@@ -253,17 +260,18 @@ func (s *Station) indexer() {
 				return
 			}
 		case <-ask.C:
+			if s.behind.Load() && len(s.commits) == 0 { // nothing comes that would show it
+				s.catchUp(ctx)
+			}
 			s.ask(missing)
 			continue
 		}
-		if items[0].Index > s.index.Next() {
-			if err := s.index.CatchUp(ctx); err != nil {
-				s.o.Logger.Error("index", "error", err)
-				continue
-			}
+		if items[0].Index > s.index.Next() && !s.catchUp(ctx) {
+			continue
 		}
 		added, err := s.index.Add(ctx, items, true)
 		if err != nil {
+			s.behind.Store(true)
 			s.o.Logger.Error("index is behind the log; it catches up", "error", err)
 			continue
 		}
@@ -280,6 +288,18 @@ func (s *Station) indexer() {
 		}
 		s.retain()
 	}
+}
+
+// catchUp indexes what was missed from the log, and reports whether it could. Nobody who watches was told of it.
+func (s *Station) catchUp(ctx context.Context) bool {
+	s.behind.Store(false)
+	if err := s.index.CatchUp(ctx); err != nil {
+		s.behind.Store(true)
+		s.o.Logger.Error("index", "error", err)
+		return false
+	}
+	s.o.Missed()
+	return true
 }
 
 // askPeriod is how often missing layouts are asked for. Mostly they are under way: a frame of bulk records may overtake

@@ -64,16 +64,30 @@ func OpenIndex(ctx context.Context, path string, frames *Frames) (x *Index, rebu
 	if err != nil {
 		return nil, nil, err
 	}
-	x = &Index{db: db, frames: frames, dec: frame.NewDecoder(frame.Limits{}), devices: make(map[string]*deviceIndex)}
+	x, err = newIndex(ctx, db, frames)
+	if damage := err; isDamaged(damage) && rebuilt == nil {
+		// It opened, and is damaged further in.
+		if db, err = replaceDatabase(path, damage); err != nil {
+			return nil, nil, err
+		}
+		rebuilt = damage
+		x, err = newIndex(ctx, db, frames)
+	}
+	return x, rebuilt, err
+}
+
+// newIndex reads what is kept in memory and brings the database up to date, or closes it.
+func newIndex(ctx context.Context, db *sql.DB, frames *Frames) (*Index, error) {
+	x := &Index{db: db, frames: frames, dec: frame.NewDecoder(frame.Limits{}), devices: make(map[string]*deviceIndex)}
 	x.readers.New = func() any { return frame.NewDecoder(frame.Limits{}) }
 	if err := x.load(ctx); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("store: open index: %w", err), db.Close())
+		return nil, errors.Join(fmt.Errorf("store: open index: %w", err), db.Close())
 	}
 	if err := x.CatchUp(ctx); err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
 	x.forgotten = frames.First()
-	return x, rebuilt, nil
+	return x, nil
 }
 
 // Close closes the database.

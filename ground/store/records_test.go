@@ -261,6 +261,22 @@ func TestUnreadRecordsAreTold(t *testing.T) {
 	}
 }
 
+// A frame may be stored twice, after its marks were forgotten: its records come once.
+func TestRecordsComeOnce(t *testing.T) {
+	s := newShelf(t, store.FramesOptions{})
+	str := stream("rover", 1, packet.Normal)
+	s.put(str, 0, definition(volts), line{volts, 10, int64(1)})
+	for range 2 {
+		s.put(str, 2, line{volts, 20, int64(2)}, line{volts, 21, int64(3)})
+	}
+	s.put(str, 3, line{volts, 21, int64(3)}, line{volts, 22, int64(4)})
+	list, unread := s.records(store.RecordsQuery{})
+	wantSeqs(t, "stored twice", list, 0, 1, 2, 3, 4)
+	if len(unread) > 0 {
+		t.Errorf("unread %v", unread)
+	}
+}
+
 // TestRecordsDoNotHoldUpIngest takes records one by one while more frames than one lookup has are committed, and old ones go.
 func TestRecordsDoNotHoldUpIngest(t *testing.T) {
 	s := newShelf(t, store.FramesOptions{SegmentBytes: 4 << 10, MaxBytes: 64 << 10})

@@ -8,7 +8,8 @@ import (
 	"net/url"
 	"os"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite", too
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // ErrVersion is wrapped by the error of OpenIndex when a later build wrote the index.
@@ -48,13 +49,24 @@ func openDatabase(path string) (db *sql.DB, rebuilt error, err error) {
 		return db, nil, err
 	}
 	damage := err
+	db, err = replaceDatabase(path, damage)
+	return db, damage, err
+}
+
+// replaceDatabase sets a damaged index aside and makes an empty one.
+func replaceDatabase(path string, damage error) (*sql.DB, error) {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Rename(path+suffix, path+suffix+".damaged"); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, nil, fmt.Errorf("store: set aside a damaged index: %w", errors.Join(damage, err))
+			return nil, fmt.Errorf("store: set aside a damaged index: %w", errors.Join(damage, err))
 		}
 	}
-	db, err = prepareDatabase(path)
-	return db, damage, err
+	return prepareDatabase(path)
+}
+
+// isDamaged reports whether SQLite says that its file is.
+func isDamaged(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
 }
 
 func prepareDatabase(path string) (*sql.DB, error) {

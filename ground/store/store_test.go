@@ -162,6 +162,14 @@ func TestRangesAreSamplesOrBuckets(t *testing.T) {
 	if math.Abs(b.Mean[3]-mean) > 1e-6 {
 		t.Errorf("mean %v, want %v", b.Mean[3], mean)
 	}
+	// From is inclusive and To is not, also inside a frame.
+	q.From, q.To, q.Buckets = wall0+299*second/100, wall0+350*second/100, 100
+	if got, err = r.index.Range(ctx, q); err != nil {
+		t.Fatal(err)
+	}
+	if n := got[1].Mean; len(n) != 51 || n[0] != 299*299 || n[50] != 349*349 {
+		t.Errorf("from the last sample of a frame to the middle of the next: %v", n)
+	}
 	for what, bad := range map[string]ground.RangeQuery{
 		"another machine": {Device: "boat", Series: q.Series, To: 1, Buckets: 1},
 		"another series":  {Device: "rover", Series: []string{"imu/sample.nope"}, To: 1, Buckets: 1},
@@ -177,6 +185,25 @@ func TestRangesAreSamplesOrBuckets(t *testing.T) {
 	cancel()
 	if _, err := r.index.Range(ended, q); !errors.Is(err, context.Canceled) {
 		t.Errorf("a question that nobody waits for: %v", err)
+	}
+}
+
+// A value that is no number counts as a sample and is left out of the bucket's mean, least and largest.
+func TestBucketsLeaveOutWhatIsNoNumber(t *testing.T) {
+	r := newRig(t)
+	r.define(imu)
+	nan := float32(math.NaN())
+	for i, v := range []float32{1, nan, 3, nan, nan} {
+		r.put(imu, int64(i), 1000+int64(i), 0, v, v, "auto", int64(i))
+	}
+	r.commit(2000)
+	got, err := r.index.Range(context.Background(), ground.RangeQuery{Device: "rover", Series: []string{"imu/sample.accel[0]"}, From: 1000, To: 1006, Buckets: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := got[0]
+	if len(b.Time) != 2 || b.Count[0] != 3 || b.Mean[0] != 2 || b.Min[0] != 1 || b.Max[0] != 3 || b.Count[1] != 2 || !math.IsNaN(b.Mean[1]) {
+		t.Errorf("buckets %+v", b)
 	}
 }
 
@@ -279,6 +306,20 @@ func TestMachinesTellHowTheyAre(t *testing.T) {
 	checkMachine(t, r.index)
 }
 
+// A frame that comes late tells how things were, not how they are.
+func TestLateFramesDoNotTurnBackHealth(t *testing.T) {
+	r := newRig(t)
+	r.define(health)
+	r.put(health, 10*second, 10*second, 0, "ok", "", 1.0, "", -1.0, -1.0)
+	r.commit(11 * second)
+	r.put(health, 5*second, 5*second, 0, "failed", "no fix", 1.0, "", -1.0, -1.0)
+	r.commit(12 * second)
+	machines, err := r.index.Machines(context.Background())
+	if err != nil || len(machines) != 1 || machines[0].Status != ground.StatusOK {
+		t.Errorf("machines %+v, %v", machines, err)
+	}
+}
+
 // Frames that come before their layouts are read when those have come.
 func TestLayoutsMayComeLater(t *testing.T) {
 	r := newRig(t)
@@ -357,6 +398,43 @@ func TestTheIndexFollowsFromTheFrames(t *testing.T) {
 	}
 }
 
+// Wherever it is damaged, the index opens, and one that noticed answers as before.
+func TestEveryPageOfTheIndexMayBeDamaged(t *testing.T) {
+	r := newRig(t)
+	r.fill(1000 * second)
+	before := snapshot(t, r.index)
+	if err := r.index.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sound, err := os.ReadFile(r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = 4096
+	noticed := 0
+	for at := 0; at < len(sound); at += page {
+		b := append([]byte(nil), sound...)
+		for i := at; i < at+page; i += 50 {
+			b[i] ^= 0x55
+		}
+		if err := os.WriteFile(r.path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r.open() != nil {
+			noticed++
+			if after := snapshot(t, r.index); !reflect.DeepEqual(before, after) {
+				t.Errorf("page %d: answers differ:\n%+v\n%+v", at/page, before, after)
+			}
+		}
+		if err := r.index.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if noticed < 3 {
+		t.Errorf("damage was noticed in %d of %d pages", noticed, len(sound)/page)
+	}
+}
+
 func TestAnIndexOfALaterVersionIsNamed(t *testing.T) {
 	r := newRig(t)
 	if err := r.index.Close(); err != nil {
@@ -394,6 +472,27 @@ func TestWhatIsIndexedTwiceCountsOnce(t *testing.T) {
 	}
 	if after := snapshot(t, r.index); !reflect.DeepEqual(before, after) {
 		t.Errorf("answers differ:\n%+v\n%+v", before, after)
+	}
+	// What the index has found in the log may be told again together with what comes after it.
+	items := []store.Item{{Index: 10, Data: data}}
+	if _, items[0].Data, err = r.frames.Read(10); err != nil {
+		t.Fatal(err)
+	}
+	r.put(imu, 11*second, 1011*second, 0, float32(1), float32(2), "auto", int64(7))
+	b, err := r.enc.Finish(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := r.frames.Append(1012*second, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.index.Add(context.Background(), append(items, store.Item{Index: at, Received: 1012 * second, Data: b}), true); err != nil {
+		t.Fatal(err)
+	}
+	was, is := before[0].([]ground.Machine), snapshot(t, r.index)[0].([]ground.Machine)
+	if is[0].Records != was[0].Records+1 {
+		t.Errorf("%d records and one more are %d", was[0].Records, is[0].Records)
 	}
 }
 

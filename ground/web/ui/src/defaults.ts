@@ -13,9 +13,10 @@ export function defaultPlots(series: Series[]): string[][] {
     const key = `${s.layout} ${s.unit}`;
     groups.set(key, [...(groups.get(key) ?? []), s]);
   }
-  // One plot per layout first, those that are sampled most often in front; then layouts' further units.
-  const rate = (g: Series[]): number => g[0]!.rows / Math.max(1, g[0]!.to_ms - g[0]!.from_ms);
-  const sorted = [...groups.values()].sort((a, b) => rate(b) - rate(a) || (a[0]!.name < b[0]!.name ? -1 : 1));
+  // One plot per layout first, those with the most samples in front; then layouts' further units. A rate would put a burst
+  // before take-off before the sensors, and what has all its samples at one moment makes no curve.
+  const weight = (g: Series[]): number => (g[0]!.to_ms > g[0]!.from_ms ? g[0]!.rows : 0);
+  const sorted = [...groups.values()].sort((a, b) => weight(b) - weight(a) || (a[0]!.name < b[0]!.name ? -1 : 1));
   const seen = new Set<string>();
   const first: Series[][] = [];
   const later: Series[][] = [];

@@ -156,3 +156,10 @@ test("readings come before what the machine tells of itself", async () => {
   const list = [s("a/health", "health"), s("b/x", "reading"), s("a/task", "diagnostics"), s("a/event", "event"), s("a/y", "reading"), s("c", "new")];
   assert.deepEqual(sorted(list).map((x) => x.layout), ["a/y", "b/x", "a/event", "a/health", "a/task", "c"]);
 });
+
+test("the first plots are of what has been sampled most often", async () => {
+  const { defaultPlots } = await load("defaults.ts");
+  const series = (name, rows, ms) => ({ name, component: name.split(".")[0], layout: name.split(".")[0], type: "float64", unit: "", kind: "reading", from_ms: 0, to_ms: ms, rows });
+  const plots = defaultPlots([series("once.a", 7000, 0), series("slow.b", 60, 60_000), series("fast.c", 6000, 60_000), series("burst.d", 40, 100)]);
+  assert.deepEqual(plots, [["fast.c"], ["slow.b"], ["burst.d"], ["once.a"]]);
+});
