@@ -86,8 +86,10 @@ export class SeriesBuffer {
 
   setHistory(trace: Trace, from: number, to: number, bucket: number): void {
     this.version++;
-    // A time in ms is not exact to the nanosecond: the sample at which the tail begins may have come along.
-    const n = lowerBound(trace.t_ms, to);
+    this.moveSplit(to);
+    // A time in ms is not exact to the nanosecond: the sample at which the tail begins may have come along. Only if it is
+    // in the tail it goes; where the stream was asked to begin at a sample's time, it may be here alone.
+    const n = this.t.length > 0 ? lowerBound(trace.t_ms, this.t[0]!) : trace.t_ms.length;
     this.history = {
       from,
       to,
@@ -97,7 +99,6 @@ export class SeriesBuffer {
       lo: trace.min?.slice(0, n) ?? null,
       hi: trace.max?.slice(0, n) ?? null,
     };
-    this.moveSplit(to);
   }
 
   /** Reports whether what is drawn between two times in steps of resolution ms is all here. */

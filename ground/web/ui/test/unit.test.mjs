@@ -148,6 +148,10 @@ test("after a cut, history is asked for up to where the stream goes on", async (
   b.setHistory({ t_ms: [110, 115, 120, 130], mean: [1, 1.5, 2, 3], min: null, max: null }, 100, 130, 1);
   assert.deepEqual([b.t, b.split, b.nextSplit()], [[130], 130, 130]);
   assert.deepEqual(b.history.t, [110, 115, 120], "the sample at which the tail begins is there once");
+  const first = new SeriesBuffer(130);
+  first.push([140], [4]);
+  first.setHistory({ t_ms: [120, 130], mean: [2, 3], min: null, max: null }, 100, 130, 1);
+  assert.deepEqual(first.history.t, [120, 130], "a sample that only the store gave is kept");
 });
 
 test("readings come before what the machine tells of itself", async () => {
