@@ -6,6 +6,7 @@ import (
 
 	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/courier"
+	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/sched"
 	"github.com/fulmar-io/fulmar/spec"
 	"github.com/fulmar-io/fulmar/telemetry"
@@ -193,9 +194,11 @@ func (h *house) tellCourier(now time.Duration, wall int64) {
 		inflow = float64(s.Counters.FrameBytes-h.spooled) / dt
 	}
 	h.spooled, h.spoolAt = s.Counters.FrameBytes, now
-	link := "none"
-	for _, l := range s.Links {
-		link = l.State.String()
+	link, best := "none", delivery.Waiting
+	for _, l := range s.Links { // the state of the one that is furthest
+		if best = max(best, l.State); best == l.State {
+			link = l.State.String()
+		}
 	}
 	h.begin(h.spool, packet.Normal, now, wall)
 	h.w.Uint64(uint64(s.SpoolBytes))

@@ -16,6 +16,7 @@ type Settings struct {
 	Kind     string             `choices:"ground" doc:"what the file is for"`
 	Data     string             `doc:"folder of frames and index"`
 	HTTP     string             `config:"http" doc:"address of the page and the API; 127.0.0.1:0 is any port that is free"`
+	Hosts    []string           `doc:"names, besides localhost and addresses, under which a browser may reach the page over loopback, a proxy's say; with any, no other name is taken on other interfaces either"`
 	MQTT     string             `config:"mqtt" doc:"address on which the embedded broker takes machines over MQTT"`
 	NATS     string             `config:"nats" doc:"address on which the embedded broker takes machines over NATS; empty for none"`
 	Brokers  []carrier.Settings `doc:"brokers that are there, or folders, instead of the embedded broker: URLs, or mappings with url"`

@@ -202,7 +202,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		if !s.hostAllowed(r) {
 			s.fail(w, r, newProblem(http.StatusMisdirectedRequest,
-				"host %q is not a name of this ground: add it to the hosts of its web config if it should be", printable(r.Host)))
+				"host %q is not a name of this ground: add it to hosts in its settings if it should be", printable(r.Host)))
 			return
 		}
 		if o := r.Header.Get("Origin"); o != "" && !sameOrigin(o, r.Host) {
