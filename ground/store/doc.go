@@ -2,5 +2,6 @@
 // it is durable here; Index is what answers questions about them.
 //
 // The log is the truth. The index is SQLite beside it, and says up to which frame of the log it has got: when it is behind
-// it catches up, when it is damaged or missing it is built again from the log.
+// it catches up, when it is damaged or missing it is built again from the log. Layouts arrive as frames too: where retention
+// (FramesOptions.MaxBytes) has let them go, an index that is built again lacks what they explain, though the frames are kept.
 package store
