@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"hash/crc32"
 	"io"
+	"iter"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -132,17 +134,26 @@ func replayed(t *testing.T, want int, args ...string) (s replaySummary, stderr s
 // frameWith makes a frame that holds one record.
 func frameWith(t *testing.T, device string, l *telemetry.Layout, fill func(*packet.Writer)) []byte {
 	t.Helper()
-	e := frame.NewEncoder()
-	e.Reset(telemetry.Stream{Device: device, Boot: telemetry.Boot{1}, Class: packet.Urgent})
 	var w packet.Writer
 	w.Reset(nil, packet.Header{Layout: uint64(l.ID()), Class: packet.Urgent, Mono: 1})
 	fill(&w)
 	p, err := w.Bytes()
-	if err == nil {
-		err = e.Append(l, p)
-	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	return encoded(t, telemetry.Stream{Device: device, Boot: telemetry.Boot{1}, Class: packet.Urgent},
+		slices.Values([]telemetry.Record{{Layout: l, Packet: p}}))
+}
+
+// encoded is a frame of records.
+func encoded(t *testing.T, s telemetry.Stream, records iter.Seq[telemetry.Record]) []byte {
+	t.Helper()
+	e := frame.NewEncoder()
+	e.Reset(s)
+	for r := range records {
+		if err := e.Append(r.Layout, r.Packet); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b, err := e.Finish(nil)
 	if err != nil {
@@ -275,18 +286,7 @@ func inBoot(t *testing.T, b []byte, boot byte) []byte {
 	}
 	s := dec.Header().Stream
 	s.Boot = telemetry.Boot{boot}
-	e := frame.NewEncoder()
-	e.Reset(s)
-	for r := range dec.Records() {
-		if err := e.Append(r.Layout, r.Packet); err != nil {
-			t.Fatal(err)
-		}
-	}
-	out, err := e.Finish(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return encoded(t, s, dec.Records())
 }
 
 // A log whose names fill their messages: told in a line that can be read, and the rest is sent.
