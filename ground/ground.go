@@ -148,7 +148,15 @@ type Source interface {
 type Exporter interface {
 	// Export writes the records of device between from and to (ns; 0, 0 for all; device "" for all) in format "csv" or
 	// "mcap". A nil series means all.
-	Export(ctx context.Context, w io.Writer, format, device string, series []string, from, to int64) error
+	Export(ctx context.Context, w io.Writer, format, device string, series []string, from, to int64) (Exported, error)
+}
+
+// Exported is what a file of an Exporter has, and has not.
+type Exported struct {
+	Records uint64
+	// Unread are records that are stored and could not be read; the file says which. Cause is why, of the first.
+	Unread uint64
+	Cause  error
 }
 
 // A Tail tells what is new as it is committed.

@@ -8,11 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/ground"
 	"github.com/fulmar-io/fulmar/ground/export"
 	"github.com/fulmar-io/fulmar/ground/store"
 )
@@ -29,9 +32,10 @@ func exportCommand() *cobra.Command {
 		Use:   "export --data FOLDER --format csv|mcap --out FILE",
 		Short: "Write what a ground has stored as CSV or MCAP",
 		Long: `Write records of a ground's store to a file, every value and timestamp bit for bit. The ground may run meanwhile: then
-the export reads all its frames once, and leaves out what is committed after it began.`,
+the export reads all its frames once, and leaves out what is committed after it began, and what is let go meanwhile. The
+exit status is 1 if records are stored that cannot be read; the rest is in the file, which says what is missing.`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return exportStore(c.Context(), o) },
+		RunE: func(c *cobra.Command, _ []string) error { return exportStore(c, o) },
 	}
 	c.Flags().StringVar(&o.data, "data", "fulmar-ground", "the ground's folder")
 	c.Flags().StringVar(&o.format, "format", "mcap", "csv or mcap")
@@ -43,7 +47,8 @@ the export reads all its frames once, and leaves out what is committed after it 
 	return c
 }
 
-func exportStore(ctx context.Context, o exportOptions) (err error) {
+func exportStore(c *cobra.Command, o exportOptions) (err error) {
+	ctx := c.Context()
 	if o.out == "" {
 		return &usageError{err: errors.New("export: no file"), hint: "say where to with --out FILE"}
 	}
@@ -91,9 +96,56 @@ func exportStore(ctx context.Context, o exportOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, index.Close()) }()
-	return writeNew(o.out, func(w io.Writer) error {
-		return export.New(index).Export(ctx, w, o.format, o.device, o.series, from, to)
+	var done ground.Exported
+	err = writeNew(o.out, func(w io.Writer) (err error) {
+		done, err = export.New(index).Export(ctx, w, o.format, o.device, o.series, from, to)
+		return err
 	})
+	switch {
+	case errors.Is(err, ground.ErrNotFound):
+		return &hintedError{err: err, hint: o.known(ctx, index)}
+	case err != nil:
+		return err
+	case done.Unread > 0:
+		return &hintedError{err: fmt.Errorf("export: %d records are stored and could not be read; the first: %w", done.Unread, done.Cause),
+			hint: fmt.Sprintf("the other %d are in %s, which says what is missing", done.Records, o.out)}
+	case done.Records == 0:
+		fmt.Fprintf(c.ErrOrStderr(), "No record matches: %s has none.\n", o.out)
+	default:
+		fmt.Fprintf(c.ErrOrStderr(), "%d records are in %s.\n", done.Records, o.out)
+	}
+	return nil
+}
+
+// known says what there is to be exported.
+func (o exportOptions) known(ctx context.Context, source ground.Source) string {
+	const most = 20
+	machines, err := source.Machines(ctx)
+	if err != nil || len(machines) == 0 {
+		return "this ground has heard of no machine"
+	}
+	var names, series []string
+	for _, m := range machines {
+		names = append(names, m.Device)
+		if o.device != "" && m.Device != o.device {
+			continue
+		}
+		list, err := source.Series(ctx, m.Device)
+		if err != nil {
+			return ""
+		}
+		for _, s := range list {
+			series = append(series, s.Name)
+		}
+	}
+	what, all := "machines are ", names
+	if o.device == "" || slices.Contains(names, o.device) {
+		what, all = "series are ", slices.Compact(slices.Sorted(slices.Values(series)))
+	}
+	if len(all) > most {
+		return what + strings.Join(all[:most], ", ") + fmt.Sprintf(" and %d more", len(all)-most)
+	}
+	return what + strings.Join(all, ", ")
 }
 
 // instant reads a time of a flag, in ns since 1970; 0 for none.

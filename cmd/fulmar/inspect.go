@@ -291,30 +291,22 @@ func inspectGround(c *cobra.Command, path string, o inspectOptions) (err error) 
 	if err != nil {
 		return err
 	}
-	in, err := ingest.OpenIntake(disk, "frames", ingest.Options{}, store.FramesOptions{ReadOnly: true})
+	in, err := ingest.OpenIntake(disk, "frames", ingest.Options{}, store.FramesOptions{ReadOnly: !o.reindex})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
 	frames := in.Frames()
 	r := groundReport{Frames: frames.Next() - frames.First(), Bytes: frames.Bytes()}
-	indexPath := filepath.Join(path, "index.sqlite")
-	if o.reindex {
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			if err := os.Remove(indexPath + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-		}
-	}
-	if err := r.index(c.Context(), in, indexPath, o); err != nil {
+	if err := r.index(c.Context(), in, filepath.Join(path, "index.sqlite"), o); err != nil {
 		return err
 	}
 	if o.verify {
-		v, err := frames.Verify()
+		v, definitions, err := frames.Verify()
 		if err != nil {
 			return err
 		}
-		r.Damage = append(r.Damage, damageOf("frames", v))
+		r.Damage = append(r.Damage, damageOf("frames", v), damageOf("definitions", definitions))
 	}
 	if o.json {
 		err = json.NewEncoder(c.OutOrStdout()).Encode(r)
@@ -333,7 +325,17 @@ func (r *groundReport) index(ctx context.Context, in *ingest.Intake, path string
 	if _, err := os.Stat(path); err != nil && !o.reindex {
 		return nil
 	}
-	x, _, err := store.OpenIndex(ctx, path, in.Frames())
+	x, rebuilt, err := store.OpenIndex(ctx, path, in.Frames())
+	if o.reindex && rebuilt == nil {
+		// The old one was opened, as it may know layouts that are damaged among the definitions.
+		if err == nil {
+			err = x.Close()
+		}
+		if err != nil && !errors.Is(err, store.ErrVersion) {
+			return err
+		}
+		x, err = newIndex(ctx, path, in.Frames())
+	}
 	if err != nil {
 		return err
 	}
@@ -351,6 +353,17 @@ func (r *groundReport) index(ctx context.Context, in *ingest.Intake, path string
 		}
 	}
 	return nil
+}
+
+// newIndex removes an index and makes it again from the frames.
+func newIndex(ctx context.Context, path string, frames *store.Frames) (*store.Index, error) {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	x, _, err := store.OpenIndex(ctx, path, frames)
+	return x, err
 }
 
 func (r groundReport) print(w io.Writer) {

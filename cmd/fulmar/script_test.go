@@ -68,9 +68,19 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": scriptExits, "ports": scriptPorts, "ready": scriptReady, "json": scriptJSON, "flip": scriptFlip, "cut": scriptCut,
-			"newer": scriptNewer,
+			"newer": scriptNewer, "noise": scriptNoise,
 		},
 	})
+}
+
+// scriptNoise writes a log of so many messages that cannot be made smaller: noise noise.ulg 1000.
+func scriptNoise(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: noise FILE MESSAGES")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), noiseLog(n), 0o600))
 }
 
 // scriptExits runs a program that must end with a status: exits 2 fulmar replay. One that panics ends with 2 as well, which

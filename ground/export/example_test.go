@@ -72,7 +72,7 @@ func Example() {
 	defer index.Close()
 
 	var file bytes.Buffer // os.Create, elsewhere
-	if err := export.New(index).Export(context.Background(), &file, "csv", "rover", []string{"baro.pressure"}, 0, 0); err != nil {
+	if _, err := export.New(index).Export(context.Background(), &file, "csv", "rover", []string{"baro.pressure"}, 0, 0); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Print(file.String())

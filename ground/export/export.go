@@ -40,12 +40,12 @@ type sink interface {
 
 // Export implements ground.Exporter. From is inclusive, to exclusive, 0 for no end. Nothing is written before format,
 // device and series are known to be there; the error wraps ground.ErrNotFound if the latter are not. After any error the file is cut.
-func (e *Exporter) Export(ctx context.Context, w io.Writer, format, device string, series []string, from, to int64) error {
+func (e *Exporter) Export(ctx context.Context, w io.Writer, format, device string, series []string, from, to int64) (ground.Exported, error) {
 	if format != CSV && format != MCAP {
-		return fmt.Errorf("export: format %q: want %s or %s", format, CSV, MCAP)
+		return ground.Exported{}, fmt.Errorf("export: format %q: want %s or %s", format, CSV, MCAP)
 	}
 	if err := e.find(ctx, device, series); err != nil {
-		return fmt.Errorf("export: %w", err)
+		return ground.Exported{}, fmt.Errorf("export: %w", err)
 	}
 	q := store.RecordsQuery{Device: device, From: from, To: to}
 	var wanted map[string]bool
@@ -64,31 +64,37 @@ func (e *Exporter) Export(ctx context.Context, w io.Writer, format, device strin
 		out, err = newMCAPWriter(w)
 	}
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return ground.Exported{}, fmt.Errorf("export: %w", err)
 	}
-	if err := e.write(ctx, out, q); err != nil {
-		return fmt.Errorf("export: %w", err)
+	done, err := e.write(ctx, out, q)
+	if err != nil {
+		return done, fmt.Errorf("export: %w", err)
 	}
-	return nil
+	return done, nil
 }
 
-func (e *Exporter) write(ctx context.Context, out sink, q store.RecordsQuery) error {
+func (e *Exporter) write(ctx context.Context, out sink, q store.RecordsQuery) (done ground.Exported, err error) {
 	for r, err := range e.index.Records(ctx, q) {
 		var unread *store.UnreadError
 		switch {
 		case errors.As(err, &unread):
+			if done.Unread == 0 {
+				done.Cause = err
+			}
+			done.Unread += unread.Count
 			err = out.missing(unread)
 		case err == nil:
+			done.Records++
 			err = out.record(r)
 		}
 		if errors.Is(err, mcap.ErrFull) {
-			return errors.Join(err, out.end())
+			return done, errors.Join(err, out.end())
 		}
 		if err != nil {
-			return err
+			return done, err
 		}
 	}
-	return out.end()
+	return done, out.end()
 }
 
 // find reports what is not there of the device and the series.
@@ -117,10 +123,14 @@ func (e *Exporter) find(ctx context.Context, device string, series []string) err
 			known[s.Name] = true
 		}
 	}
-	if i := slices.IndexFunc(series, func(s string) bool { return !known[s] }); i >= 0 {
-		return fmt.Errorf("series %q of %q: %w", series[i], device, ground.ErrNotFound)
+	i := slices.IndexFunc(series, func(s string) bool { return !known[s] })
+	switch {
+	case i < 0:
+		return nil
+	case device == "":
+		return fmt.Errorf("series %q of any machine: %w", series[i], ground.ErrNotFound)
 	}
-	return nil
+	return fmt.Errorf("series %q of machine %q: %w", series[i], device, ground.ErrNotFound)
 }
 
 // layoutsOf chooses the layouts that have one of the series. It remembers each answer, and is for one goroutine.

@@ -229,7 +229,7 @@ func TestWhatIsNotThere(t *testing.T) {
 		{export.CSV, "", []string{"imu.speed"}, true},
 	} {
 		var out bytes.Buffer
-		err := export.New(r.index).Export(t.Context(), &out, tt.format, tt.device, tt.series, 0, 0)
+		_, err := export.New(r.index).Export(t.Context(), &out, tt.format, tt.device, tt.series, 0, 0)
 		if err == nil || errors.Is(err, ground.ErrNotFound) != tt.notFound || out.Len() > 0 {
 			t.Errorf("%s %q %q: %v, %d bytes", tt.format, tt.device, tt.series, err, out.Len())
 		}
@@ -239,7 +239,7 @@ func TestWhatIsNotThere(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := export.New(r.index).Export(ctx, io.Discard, export.CSV, "rover", nil, 0, 0); !errors.Is(err, context.Canceled) {
+	if _, err := export.New(r.index).Export(ctx, io.Discard, export.CSV, "rover", nil, 0, 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -260,7 +260,7 @@ func TestWriteErrorIsTold(t *testing.T) {
 	for _, format := range []string{export.CSV, export.MCAP} {
 		whole := len(r.export(format, "", nil, 0, 0))
 		for n := 0; n < whole; n += 23 {
-			if err := export.New(r.index).Export(t.Context(), &failingWriter{left: n}, format, "", nil, 0, 0); !errors.Is(err, errWriter) {
+			if _, err := export.New(r.index).Export(t.Context(), &failingWriter{left: n}, format, "", nil, 0, 0); !errors.Is(err, errWriter) {
 				t.Fatalf("%s, after %d bytes: %v", format, n, err)
 			}
 		}

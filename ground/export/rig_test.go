@@ -173,7 +173,7 @@ func (r *rig) damage() {
 
 func (r *rig) export(format, device string, series []string, from, to int64) []byte {
 	var buf bytes.Buffer
-	if err := export.New(r.index).Export(context.Background(), &buf, format, device, series, from, to); err != nil {
+	if _, err := export.New(r.index).Export(context.Background(), &buf, format, device, series, from, to); err != nil {
 		r.t.Fatal(err)
 	}
 	return buf.Bytes()

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -272,13 +273,14 @@ func (d *device) stream(s telemetry.Stream) *marks {
 	return k
 }
 
-// forget drops the boots that were heard of least recently, until no more than most are left.
+// forget drops the boots that were heard of least recently, until no more than most are left. Of those that were not heard
+// of since the marks were restored, the first one goes.
 func (d *device) forget(most int) {
 	for len(d.heard) > most {
 		var oldest telemetry.Boot
 		at := ^uint64(0)
 		for b, t := range d.heard {
-			if t < at {
+			if t < at || t == at && bytes.Compare(b[:], oldest[:]) < 0 {
 				oldest, at = b, t
 			}
 		}

@@ -185,6 +185,31 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Which boot was heard of last is not in the marks: of those in them the first goes.
+func TestAfterARestartTheFirstBootIsForgotten(t *testing.T) {
+	const kept = 8
+	boot := func(i byte) telemetry.Stream {
+		s := stream
+		s.Boot = telemetry.Boot{i}
+		return s
+	}
+	m := ingest.New(ingest.Options{Boots: kept})
+	for i := range byte(kept) {
+		storeFrame(m, frameOf(t, boot(kept-i), 0, 1, 0))
+	}
+	again := ingest.New(ingest.Options{Boots: kept})
+	if err := again.Restore(m.Marks()); err != nil {
+		t.Fatal(err)
+	}
+	storeFrame(again, frameOf(t, boot(kept+1), 0, 1, 0))
+	for i := byte(2); i <= kept; i++ {
+		again.Frame("rover", frameOf(t, boot(i), 0, 1, 0))
+		if h, _ := effects(again); len(h) != 0 {
+			t.Errorf("boot %d was forgotten", i)
+		}
+	}
+}
+
 func TestMarksSurviveACheckpoint(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	m := ingest.New(ingest.Options{})
@@ -352,7 +377,7 @@ func TestAGroundThatCannotReadDoesNotStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		in.Synced(in.Sync())
-		if _, err := in.Frames().Retain(); err != nil { // so that the marks are all there is of most frames
+		if _, err := in.Frames().Retain(in.Frames().Next()); err != nil { // so that the marks are all there is of most frames
 			t.Fatal(err)
 		}
 	}

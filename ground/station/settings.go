@@ -27,7 +27,7 @@ type Settings struct {
 
 // StoreSettings bound the log of frames.
 type StoreSettings struct {
-	MaxBytes     config.Size `doc:"beyond it the oldest go, layouts of a long boot among them, without which the index cannot be built again; 0 keeps everything" max:"1024TiB"`
+	MaxBytes     config.Size `doc:"beyond it the oldest go; 0 keeps everything" max:"1024TiB"`
 	SegmentBytes config.Size `doc:"size of a file; what goes at once" min:"1MiB" max:"1GiB"`
 	MinFree      config.Size `doc:"left on the disk for others; with less, frames are not taken and stay on their machines" min:"1B" max:"1TiB"`
 }

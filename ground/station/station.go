@@ -3,7 +3,6 @@ package station
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -14,7 +13,6 @@ import (
 	"github.com/fulmar-io/fulmar/ground/ingest"
 	"github.com/fulmar-io/fulmar/ground/store"
 	"github.com/fulmar-io/fulmar/link"
-	"github.com/fulmar-io/fulmar/telemetry"
 )
 
 // Options of a Station.
@@ -248,7 +246,6 @@ func (s *Station) reply(ctx context.Context, e ingest.Reply) {
 // indexer indexes what is committed. Where it missed something it reads the log.
 func (s *Station) indexer() {
 	ctx := context.Background()
-	missing := make(map[string]map[telemetry.LayoutID]bool)
 	ask := time.NewTicker(askPeriod)
 	defer ask.Stop()
 	for {
@@ -263,30 +260,24 @@ func (s *Station) indexer() {
 			if s.behind.Load() && len(s.commits) == 0 { // nothing comes that would show it
 				s.catchUp(ctx)
 			}
-			s.ask(missing)
+			s.ask()
 			continue
 		}
 		if items[0].Index > s.index.Next() && !s.catchUp(ctx) {
 			continue
 		}
-		added, err := s.index.Add(ctx, items, true)
+		updates, err := s.index.Add(ctx, items, true)
 		if err != nil {
 			s.behind.Store(true)
 			s.o.Logger.Error("index is behind the log; it catches up", "error", err)
 			continue
 		}
-		for _, u := range added.Updates {
+		for _, u := range updates {
 			s.o.Publish(u)
 		}
-		for device, ids := range added.Missing {
-			if missing[device] == nil {
-				missing[device] = make(map[telemetry.LayoutID]bool)
-			}
-			for _, id := range ids {
-				missing[device][id] = true
-			}
+		if err := s.index.Retain(ctx); err != nil {
+			s.o.Logger.Error("retention", "error", err)
 		}
-		s.retain()
 	}
 }
 
@@ -307,33 +298,11 @@ func (s *Station) catchUp(ctx context.Context) bool {
 const askPeriod = 2 * time.Second
 
 // ask asks for the layouts that are still missing.
-func (s *Station) ask(missing map[string]map[telemetry.LayoutID]bool) {
-	for device, set := range missing {
-		var ids []telemetry.LayoutID
-		for id := range set {
-			if s.index.Knows(device, id) {
-				delete(set, id)
-			} else if len(ids) < link.MaxWanted {
-				ids = append(ids, id)
-			}
-		}
-		if len(ids) == 0 {
-			delete(missing, device)
-			continue
-		}
+func (s *Station) ask() {
+	for device, ids := range s.index.Missing(link.MaxWanted) {
 		select {
 		case s.events <- func() { s.intake.Missing(device, ids) }:
 		default: // asked again in the next round
 		}
-	}
-}
-
-func (s *Station) retain() {
-	first, err := s.intake.Frames().Retain()
-	if err == nil {
-		err = s.index.Forget(context.Background(), first)
-	}
-	if err != nil {
-		s.o.Logger.Error("retention", "error", fmt.Errorf("station: %w", err))
 	}
 }

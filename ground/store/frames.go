@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/seglog"
@@ -37,14 +38,17 @@ func (o FramesOptions) WithDefaults() FramesOptions {
 // ErrFull is wrapped by the errors of Append when the disk takes no more.
 var ErrFull = errors.New("store: disk full")
 
-// Frames is the log of the frames that arrived. One goroutine appends; Read and Sync may run at the same time.
+// Frames is the log of the frames that arrived, and of what is needed to understand them. One goroutine appends; Read and
+// Sync may run at the same time.
 type Frames struct {
-	log *seglog.Log
-	o   FramesOptions
-	buf []byte
+	log         *seglog.Log
+	definitions *definitions
+	o           FramesOptions
+	buf         []byte
 }
 
-// OpenFrames opens the log in a folder of the disk, which is made if it does not exist.
+// OpenFrames opens the log in a folder of the disk, which is made if it does not exist. Read-only, it may be open in another
+// process meanwhile: what that one appends later is not seen, and what it lets go counts as trimmed.
 func OpenFrames(disk env.Disk, dir string, o FramesOptions) (*Frames, error) {
 	o = o.WithDefaults()
 	log, err := seglog.Open(disk, dir, seglog.Options{
@@ -62,7 +66,12 @@ func OpenFrames(disk env.Disk, dir string, o FramesOptions) (*Frames, error) {
 	if err := log.Report().Unreadable; err != nil && !o.ReadOnly {
 		return nil, errors.Join(fmt.Errorf("store: open frames: %w", err), log.Close())
 	}
-	return &Frames{log: log, o: o}, nil
+	// After the frames: what explains those that were found is there, or in a frame behind them.
+	d, err := openDefinitions(disk, dir+"/definitions", o.ReadOnly)
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return &Frames{log: log, definitions: d, o: o}, nil
 }
 
 // recordHeader precedes a frame in its record: the ground's wall clock when it arrived, ns since 1970.
@@ -85,11 +94,12 @@ func (f *Frames) Append(received int64, data []byte) (uint64, error) {
 // Sync makes what was appended durable.
 func (f *Frames) Sync() error { return f.log.Sync() }
 
-// Retain lets the oldest segments go until the log is within MaxBytes, and returns the index of the oldest frame left.
-func (f *Frames) Retain() (first uint64, err error) {
+// Retain lets the oldest segments go until the log is within MaxBytes, though no frame from index before on, and returns
+// the index of the oldest frame left. A frame that is not indexed may be what explains others: see Index.Retain.
+func (f *Frames) Retain(before uint64) (first uint64, err error) {
 	for f.o.MaxBytes > 0 && f.log.Bytes() > f.o.MaxBytes {
 		end, _, ok := f.log.OldestSealed()
-		if !ok {
+		if !ok || end > before {
 			break
 		}
 		if err := f.log.TrimFront(end); err != nil {
@@ -103,6 +113,9 @@ func (f *Frames) Retain() (first uint64, err error) {
 // is lost, seglog.ErrTrimmed if it was let go.
 func (f *Frames) Read(index uint64) (received int64, data []byte, err error) {
 	b, err := f.log.ReadAt(index, nil)
+	if f.o.ReadOnly && errors.Is(err, fs.ErrNotExist) {
+		return 0, nil, fmt.Errorf("store: read frame %d: %w meanwhile", index, seglog.ErrTrimmed)
+	}
 	if err != nil {
 		return 0, nil, fmt.Errorf("store: read: %w", err)
 	}
@@ -112,8 +125,13 @@ func (f *Frames) Read(index uint64) (received int64, data []byte, err error) {
 	return int64(binary.LittleEndian.Uint64(b)), b[recordHeader:], nil
 }
 
-// Verify reads everything and tells what is damaged.
-func (f *Frames) Verify() (seglog.Verification, error) { return f.log.Verify() }
+// Verify reads everything and tells what is damaged: of the frames, and of the definitions that explain them.
+func (f *Frames) Verify() (frames, definitions seglog.Verification, err error) {
+	if frames, err = f.log.Verify(); err == nil && f.definitions.log != nil {
+		definitions, err = f.definitions.log.Verify()
+	}
+	return frames, definitions, err
+}
 
 // Marks returns the newest state of the owner's that the log holds, and the index of the first frame after it.
 func (f *Frames) Marks() (state []byte, from uint64) { return f.log.Checkpoint() }
@@ -127,8 +145,8 @@ func (f *Frames) Next() uint64 { return f.log.Next() }
 // Durable returns the index of the last frame that is on disk.
 func (f *Frames) Durable() uint64 { return f.log.Durable() }
 
-// Bytes returns the size of the log on disk.
+// Bytes returns the size of the log on disk, without the definitions.
 func (f *Frames) Bytes() int64 { return f.log.Bytes() }
 
 // Close closes the files.
-func (f *Frames) Close() error { return f.log.Close() }
+func (f *Frames) Close() error { return errors.Join(f.log.Close(), f.definitions.close()) }

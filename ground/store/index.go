@@ -1,10 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/fulmar-io/fulmar/ground"
@@ -27,22 +30,25 @@ type Index struct {
 	readers sync.Pool // of *frame.Decoder, for queries
 	latency sched.Histogram
 
-	mu      sync.RWMutex
-	devices map[string]*deviceIndex // guarded by mu
-	next    uint64                  // first frame that is not indexed; guarded by mu
-	// forgotten is the index below which nothing is left; guarded by mu.
-	forgotten uint64
+	mu        sync.RWMutex // guards what is below, and frames.definitions
+	devices   map[string]*deviceIndex
+	next      uint64 // first frame that is not indexed
+	forgotten uint64 // the index below which nothing is left
+	unsettled bool   // memory may not be as the database is
 }
 
 // deviceIndex is what is kept in memory of a device.
 type deviceIndex struct {
 	id      int64
 	name    string
-	catalog telemetry.Catalog
+	catalog *telemetry.Catalog // of the definitions
 	boots   map[telemetry.Boot]bootRow
-	layouts map[telemetry.LayoutID]int64 // rows of the table layout
+	layouts map[telemetry.LayoutID]*layoutRow
 	// state is the newest row of each layout about health and diagnostics, by the layout's name.
-	state map[string]*row
+	state      map[string]*row
+	remembered bool // state has what was indexed before the index was opened, too
+	// missing are layouts of frames that could not be decoded.
+	missing map[telemetry.LayoutID]bool
 }
 
 type bootRow struct {
@@ -50,9 +56,28 @@ type bootRow struct {
 	offset int64 // to be added to monotonic time where there is no wall time
 }
 
+// layoutRow is a row of the table layout.
+type layoutRow struct {
+	id     int64
+	newest int64  // the frame with its newest record; 0 if there is none or it was let go
+	age    moment // of that record
+}
+
+// moment is when a record was made, by what cannot be set back: boots of a machine ascend, and the monotonic clock within one.
+type moment struct {
+	boot telemetry.Boot
+	mono int64
+}
+
+func (m moment) before(o moment) bool {
+	c := bytes.Compare(m.boot[:], o.boot[:])
+	return c < 0 || c == 0 && m.mono < o.mono
+}
+
 // row is one record, decoded.
 type row struct {
 	layout *telemetry.Layout
+	age    moment
 	time   int64
 	values []any // one per series
 }
@@ -78,9 +103,9 @@ func OpenIndex(ctx context.Context, path string, frames *Frames) (x *Index, rebu
 
 // newIndex reads what is kept in memory and brings the database up to date, or closes it.
 func newIndex(ctx context.Context, db *sql.DB, frames *Frames) (*Index, error) {
-	x := &Index{db: db, frames: frames, dec: frame.NewDecoder(frame.Limits{}), devices: make(map[string]*deviceIndex)}
+	x := &Index{db: db, frames: frames, dec: frame.NewDecoder(frame.Limits{})}
 	x.readers.New = func() any { return frame.NewDecoder(frame.Limits{}) }
-	if err := x.load(ctx); err != nil {
+	if err := x.settle(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open index: %w", err), db.Close())
 	}
 	if err := x.CatchUp(ctx); err != nil {
@@ -96,21 +121,29 @@ func (x *Index) Close() error { return x.db.Close() }
 // Latency counts, per record whose wall time is known, the time from its sampling to its commit here.
 func (x *Index) Latency() *sched.Histogram { return &x.latency }
 
-// load reads what is kept in memory.
-func (x *Index) load(ctx context.Context) error {
+// load reads what is kept in memory. A layout that the definitions lack, as they were damaged, is put back.
+func (x *Index) load(ctx context.Context) (err error) {
+	old := x.devices
+	defer func() {
+		if err != nil {
+			x.devices = old
+		}
+	}()
+	x.devices = make(map[string]*deviceIndex)
+	x.unsettled = true
 	var next int64
 	if err := x.db.QueryRowContext(ctx, "SELECT next FROM progress").Scan(&next); err != nil {
 		return err
 	}
 	x.next = uint64(next)
 	byID := make(map[int64]*deviceIndex)
-	err := each(ctx, x.db, func(rows *sql.Rows) error {
-		d := newDeviceIndex()
-		if err := rows.Scan(&d.id, &d.name); err != nil {
+	err = each(ctx, x.db, func(rows *sql.Rows) error {
+		var id int64
+		var name string
+		if err := rows.Scan(&id, &name); err != nil {
 			return err
 		}
-		byID[d.id] = d
-		x.devices[d.name] = d
+		byID[id] = x.deviceIndex(id, name)
 		return nil
 	}, "SELECT id, name FROM device")
 	if err != nil {
@@ -132,27 +165,69 @@ func (x *Index) load(ctx context.Context) error {
 		return err
 	}
 	return each(ctx, x.db, func(rows *sql.Rows) error {
-		var id, device, hash int64
-		var binary []byte
-		if err := rows.Scan(&id, &device, &hash, &binary); err != nil {
+		var device, hash int64
+		var binary, boot []byte
+		var r layoutRow
+		if err := rows.Scan(&r.id, &device, &hash, &binary, &r.newest, &boot, &r.age.mono); err != nil {
 			return err
 		}
 		d := byID[device]
 		if d == nil {
 			return nil
 		}
-		d.layouts[telemetry.LayoutID(hash)] = id
-		if l, err := telemetry.ParseLayout(binary); err == nil {
-			d.catalog.Add(l)
+		copy(r.age.boot[:], boot)
+		d.layouts[telemetry.LayoutID(hash)] = &r
+		if l, err := telemetry.ParseLayout(binary); err == nil && l.ID() == telemetry.LayoutID(hash) {
+			return x.frames.definitions.layout(d.name, l)
 		}
 		return nil
-	}, "SELECT id, device, hash, binary FROM layout")
+	}, "SELECT id, device, hash, binary, newest, newest_boot, newest_mono FROM layout")
 }
 
-func newDeviceIndex() *deviceIndex {
-	d := &deviceIndex{boots: make(map[telemetry.Boot]bootRow), layouts: make(map[telemetry.LayoutID]int64), state: make(map[string]*row)}
-	d.catalog.Add(telemetry.LayoutRecords)
+// deviceIndex adds a device.
+func (x *Index) deviceIndex(id int64, name string) *deviceIndex {
+	d := &deviceIndex{id: id, name: name, catalog: &x.frames.definitions.of(name).catalog, boots: make(map[telemetry.Boot]bootRow),
+		layouts: make(map[telemetry.LayoutID]*layoutRow), state: make(map[string]*row), missing: make(map[telemetry.LayoutID]bool)}
+	x.devices[name] = d
 	return d
+}
+
+// settle loads, and brings what the index has in line with the definitions, which may know more: they are durable before
+// what follows from them, and are there when the index is made anew.
+func (x *Index) settle(ctx context.Context) error {
+	if err := x.load(ctx); err != nil {
+		return err
+	}
+	return x.transact(ctx, &writer{}, func(w *writer) error {
+		for _, name := range slices.Sorted(maps.Keys(x.frames.definitions.devices)) {
+			if err := w.boots(name, x.frames.definitions.devices[name]); err != nil {
+				return err
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(x.devices)) {
+			if err := w.waited(x.devices[name]); err != nil {
+				return err
+			}
+		}
+		x.unsettled = false
+		return nil
+	})
+}
+
+// transact changes the database, and makes the definitions that came with it durable before.
+func (x *Index) transact(ctx context.Context, w *writer, change func(*writer) error) error {
+	tx, err := x.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	w.x, w.ctx, w.tx = x, ctx, tx
+	if err = change(w); err == nil {
+		err = x.frames.definitions.sync()
+	}
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
 }
 
 // each calls f for each row of a query.
@@ -205,12 +280,23 @@ func (x *Index) Next() uint64 {
 	return x.next
 }
 
-// Knows reports whether a layout of a device is known.
-func (x *Index) Knows(device string, id telemetry.LayoutID) bool {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	d := x.devices[device]
-	return d != nil && d.catalog.Layout(id) != nil
+// Missing returns layouts that frames use and nothing has told, by device, and at most so many of each: they are to be
+// asked for.
+func (x *Index) Missing(most int) map[string][]telemetry.LayoutID {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	missing := make(map[string][]telemetry.LayoutID)
+	for name, d := range x.devices {
+		for id := range d.missing {
+			if d.catalog.Layout(id) != nil {
+				delete(d.missing, id)
+			}
+		}
+		if ids := slices.Sorted(maps.Keys(d.missing)); len(ids) > 0 {
+			missing[name] = ids[:min(len(ids), most)]
+		}
+	}
+	return missing
 }
 
 // Item is a frame of the log, to be indexed. Received and Committed are the ground's wall clock, ns since 1970; Committed
@@ -221,47 +307,35 @@ type Item struct {
 	Data                []byte
 }
 
-// Added is what came of indexing.
-type Added struct {
-	// Updates are for those who watch, one per frame.
-	Updates []ground.Update
-	// Missing are layouts that must be asked for, by device.
-	Missing map[string][]telemetry.LayoutID
-}
-
 // Add indexes frames that were committed, in the order of the log, which goes on at Next; what is indexed already is
-// passed over. With watched, Updates are made.
-func (x *Index) Add(ctx context.Context, items []Item, watched bool) (Added, error) {
+// passed over. With watched, it returns updates for those who watch, one per frame.
+func (x *Index) Add(ctx context.Context, items []Item, watched bool) ([]ground.Update, error) {
 	if len(items) == 0 {
-		return Added{}, nil
+		return nil, nil
 	}
 	return x.add(ctx, items, items[len(items)-1].Index+1, watched)
 }
 
-func (x *Index) add(ctx context.Context, items []Item, next uint64, watched bool) (Added, error) {
+func (x *Index) add(ctx context.Context, items []Item, next uint64, watched bool) ([]ground.Update, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if next <= x.next {
-		return Added{}, nil
+		return nil, nil
 	}
-	tx, err := x.db.BeginTx(ctx, nil)
-	if err != nil {
-		return Added{}, fmt.Errorf("store: index: %w", err)
+	var err error
+	if x.unsettled {
+		err = x.settle(ctx)
 	}
-	w := &writer{x: x, ctx: ctx, tx: tx, watched: watched, added: Added{Missing: make(map[string][]telemetry.LayoutID)}}
-	if err = w.all(items, next); err == nil {
-		err = tx.Commit()
-	} else {
-		err = errors.Join(err, tx.Rollback())
+	w := &writer{watched: watched}
+	if err == nil {
+		err = x.transact(ctx, w, func(w *writer) error { return w.all(items, next) })
 	}
 	if err != nil {
 		// What is in memory may be ahead of what was rolled back.
-		x.devices = make(map[string]*deviceIndex)
-		err = errors.Join(err, x.load(ctx))
-		return Added{}, fmt.Errorf("store: index: %w", err)
+		return nil, fmt.Errorf("store: index: %w", errors.Join(err, x.load(ctx)))
 	}
 	x.next = next
-	return w.added, nil
+	return w.updates, nil
 }
 
 // timeOf returns when a record was, on the axis of queries.
@@ -291,14 +365,20 @@ func valueOf(c *frame.Column, i int) any {
 	return nil
 }
 
-// Forget removes from the index what is about frames before first, which the log has let go.
-func (x *Index) Forget(ctx context.Context, first uint64) error {
+// Retain lets the oldest frames go that the log has no room for, of those that are indexed, and forgets what is known of
+// them. The log's appender may run at the same time.
+func (x *Index) Retain(ctx context.Context) error {
+	first, err := x.frames.Retain(x.Next())
+	if err != nil {
+		return err
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if first <= x.forgotten {
 		return nil
 	}
 	for _, q := range []string{
+		"UPDATE layout SET newest = 0 WHERE newest < ?",
 		"UPDATE layout SET rows = rows - (SELECT coalesce(sum(rows), 0) FROM part WHERE part.layout = layout.id AND part.frame < ?)",
 		"DELETE FROM part WHERE frame < ?",
 		"DELETE FROM event WHERE frame < ?",
@@ -307,6 +387,13 @@ func (x *Index) Forget(ctx context.Context, first uint64) error {
 	} {
 		if _, err := x.db.ExecContext(ctx, q, int64(first)); err != nil {
 			return fmt.Errorf("store: forget: %w", err)
+		}
+	}
+	for _, d := range x.devices {
+		for _, l := range d.layouts {
+			if l.newest < int64(first) {
+				l.newest = 0
+			}
 		}
 	}
 	x.forgotten = first

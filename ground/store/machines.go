@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,53 +51,34 @@ func (x *Index) remember(ctx context.Context, device string) error {
 	}
 	x.mu.RLock()
 	var want []*telemetry.Layout
-	ids := make(map[telemetry.LayoutID]int64)
 	for _, l := range d.catalog.All() {
-		if id, ok := d.layouts[l.ID()]; ok && d.state[l.Name] == nil && (l.Kind == telemetry.Health || l.Kind == telemetry.Diagnostics) {
-			want, ids[l.ID()] = append(want, l), id
+		if !d.remembered && d.layouts[l.ID()] != nil && (l.Kind == telemetry.Health || l.Kind == telemetry.Diagnostics) {
+			want = append(want, l)
 		}
 	}
 	x.mu.RUnlock()
 	for _, l := range want {
-		r, err := x.newest(ctx, d, l, ids[l.ID()])
+		var places []place
+		for field := range l.Fields {
+			for element := range l.Fields[field].Elements() {
+				places = append(places, place{layout: l, field: field, element: element})
+			}
+		}
+		err := x.newest(ctx, d, places, func(_ *frame.Block, r *row) {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			if s := d.state[l.Name]; s == nil || s.age.before(r.age) {
+				d.state[l.Name] = r
+			}
+		})
 		if err != nil {
 			return err
 		}
-		x.mu.Lock()
-		if s := d.state[l.Name]; r != nil && (s == nil || s.time < r.time) {
-			d.state[l.Name] = r
-		}
-		x.mu.Unlock()
 	}
+	x.mu.Lock()
+	d.remembered = true
+	x.mu.Unlock()
 	return nil
-}
-
-func (x *Index) newest(ctx context.Context, d *deviceIndex, l *telemetry.Layout, id int64) (*row, error) {
-	var f int64
-	err := x.db.QueryRowContext(ctx, "SELECT frame FROM part WHERE layout = ? ORDER BY tmax DESC LIMIT 1", id).Scan(&f)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store: newest of %q: %w", l.Name, err)
-	}
-	var places []place
-	for field := range l.Fields {
-		for element := range l.Fields[field].Elements() {
-			places = append(places, place{layout: l, field: field, element: element})
-		}
-	}
-	var r *row
-	err = x.read(d, uint64(f), places, func(b *frame.Block, offset int64) {
-		newest := 0
-		for i := range b.Rows {
-			if timeOf(b, i, offset) >= timeOf(b, newest, offset) {
-				newest = i
-			}
-		}
-		r = rowOf(b, newest, timeOf(b, newest, offset))
-	})
-	return r, err
 }
 
 // value returns a field of a row by name, the zero T if it has none of that name and type.

@@ -41,15 +41,15 @@ func (x *Index) places(d *deviceIndex, names []string) ([]place, error) {
 	defer x.mu.RUnlock()
 	var found []place
 	for _, l := range d.catalog.All() {
-		id, stored := d.layouts[l.ID()]
-		if !stored {
+		r := d.layouts[l.ID()]
+		if r == nil {
 			continue
 		}
 		column := 0
 		for f, field := range l.Fields {
 			for e := range field.Elements() {
 				if name := l.SeriesName(f, e); slices.Contains(names, name) {
-					found = append(found, place{name: name, id: id, layout: l, field: f, element: e, column: column})
+					found = append(found, place{name: name, id: r.id, layout: l, field: f, element: e, column: column})
 				}
 				column++
 			}
@@ -90,7 +90,11 @@ func (x *Index) Series(ctx context.Context, device string) ([]ground.Series, err
 	var list []ground.Series
 	at := make(map[string]int)
 	for _, l := range d.catalog.All() {
-		e, ok := extents[d.layouts[l.ID()]]
+		r := d.layouts[l.ID()]
+		if r == nil {
+			continue
+		}
+		e, ok := extents[r.id]
 		if !ok {
 			continue
 		}
@@ -124,28 +128,16 @@ func (x *Index) Latest(ctx context.Context, device string, series []string) ([]g
 		return nil, err
 	}
 	best := make(map[string]ground.Sample)
-	for id, group := range byLayout(places) {
-		// Frames may overlap in time: the one with the latest end has the latest record.
-		var f int64
-		err := x.db.QueryRowContext(ctx, "SELECT frame FROM part WHERE layout = ? ORDER BY tmax DESC LIMIT 1", id).Scan(&f)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("store: latest: %w", err)
-		}
-		err = x.read(d, uint64(f), group, func(b *frame.Block, offset int64) {
-			newest := 0
-			for i := range b.Rows {
-				if timeOf(b, i, offset) >= timeOf(b, newest, offset) {
-					newest = i
-				}
-			}
+	ages := make(map[string]moment)
+	for _, group := range byLayout(places) {
+		err := x.newest(ctx, d, group, func(b *frame.Block, r *row) {
 			for _, p := range group {
-				s := ground.Sample{Series: p.name, Time: timeOf(b, newest, offset), Value: valueOf(column(b, p), newest)}
-				if o, ok := best[p.name]; !ok || o.Time <= s.Time {
-					best[p.name] = s
+				if old, ok := ages[p.name]; ok && r.age.before(old) {
+					continue
 				}
+				c := slices.IndexFunc(b.Columns, func(c frame.Column) bool { return c.Field == p.field && c.Element == p.element })
+				best[p.name] = ground.Sample{Series: p.name, Time: r.time, Value: r.values[c]}
+				ages[p.name] = r.age
 			}
 		})
 		if err != nil {
@@ -159,6 +151,29 @@ func (x *Index) Latest(ctx context.Context, device string, series []string) ([]g
 		}
 	}
 	return list, nil
+}
+
+// newest tells of the newest record of a layout: its block, and its row with the values of the places' columns. It tells
+// nothing if there is none.
+func (x *Index) newest(ctx context.Context, d *deviceIndex, places []place, f func(*frame.Block, *row)) error {
+	x.mu.RLock()
+	r := d.layouts[places[0].layout.ID()]
+	at := r.newest
+	x.mu.RUnlock()
+	if at == 0 {
+		// The newest was let go, or an older build did not note it. What is left is taken by the axis of queries.
+		err := x.db.QueryRowContext(ctx, "SELECT frame FROM part WHERE layout = ? ORDER BY tmax DESC LIMIT 1", r.id).Scan(&at)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("store: newest of %q: %w", places[0].layout.Name, err)
+		}
+	}
+	return x.read(d, uint64(at), places, func(b *frame.Block, boot telemetry.Boot, offset int64) {
+		i := newestOf(b)
+		f(b, rowOf(b, i, moment{boot: boot, mono: b.Mono[i]}, offset))
+	})
 }
 
 func byLayout(places []place) map[int64][]place {
@@ -180,7 +195,7 @@ func column(b *frame.Block, p place) *frame.Column {
 }
 
 // read decodes the columns of some places of one layout in a frame. A frame that is damaged or was let go has none.
-func (x *Index) read(d *deviceIndex, index uint64, places []place, f func(b *frame.Block, offset int64)) error {
+func (x *Index) read(d *deviceIndex, index uint64, places []place, f func(b *frame.Block, boot telemetry.Boot, offset int64)) error {
 	_, data, err := x.frames.Read(index)
 	if err != nil {
 		if isGone(err) {
@@ -194,12 +209,13 @@ func (x *Index) read(d *deviceIndex, index uint64, places []place, f func(b *fra
 		return l.ID() == places[0].layout.ID() &&
 			slices.ContainsFunc(places, func(p place) bool { return p.field == field && p.element == element })
 	}
-	blocks, _ := dec.Decode(data, &d.catalog) // an error: what could not be read is noted as undecoded
+	blocks, _ := dec.Decode(data, d.catalog) // an error: what could not be read is noted as undecoded
+	boot := dec.Header().Stream.Boot
 	x.mu.RLock()
-	offset := d.boots[dec.Header().Stream.Boot].offset
+	offset := d.boots[boot].offset
 	x.mu.RUnlock()
 	for i := range blocks {
-		f(&blocks[i], offset)
+		f(&blocks[i], boot, offset)
 	}
 	return nil
 }
@@ -249,7 +265,7 @@ func (x *Index) scan(ctx context.Context, d *deviceIndex, id int64, group []plac
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := x.read(d, uint64(f), group, func(b *frame.Block, offset int64) {
+		err := x.read(d, uint64(f), group, func(b *frame.Block, _ telemetry.Boot, offset int64) {
 			for _, p := range group {
 				a, c := acc[p.name], column(b, p)
 				for i := range b.Rows {

@@ -206,8 +206,8 @@ func (s *streamReader) layouts() []any {
 	defer s.x.mu.RUnlock()
 	var ids []any
 	for _, l := range s.d.catalog.All() {
-		if id, ok := s.d.layouts[l.ID()]; ok && s.wanted(l) {
-			ids = append(ids, id)
+		if r := s.d.layouts[l.ID()]; r != nil && s.wanted(l) {
+			ids = append(ids, r.id)
 		}
 	}
 	return ids
@@ -318,7 +318,7 @@ func (s *streamReader) open(r frameRow) error {
 			s.dec.Select = func(l *telemetry.Layout, _, _ int) bool { return s.wanted(l) }
 		}
 	}
-	blocks, err := s.dec.Decode(data, &s.d.catalog)
+	blocks, err := s.dec.Decode(data, s.d.catalog)
 	var unknown *frame.UnknownLayoutsError
 	switch {
 	case errors.As(err, &unknown) && s.wanted != nil:

@@ -15,11 +15,9 @@ import (
 // ErrVersion is wrapped by the error of OpenIndex when a later build wrote the index.
 var ErrVersion = errors.New("store: index of a later version")
 
-const schemaVersion = 1
-
-// schema: times are ns since 1970 as ground's doc.go says; a layout without binary has been met in frames and not been
-// told yet.
-const schema = `
+// migrations lead from one version of the schema to the next; the first makes it. Times are ns since 1970, as ground's doc.go
+// says.
+var migrations = []string{`
 CREATE TABLE progress (next INTEGER NOT NULL);
 INSERT INTO progress VALUES (1);
 CREATE TABLE device (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
@@ -36,10 +34,12 @@ CREATE TABLE undecoded (frame INTEGER PRIMARY KEY, device INTEGER NOT NULL);
 CREATE TABLE event (device INTEGER NOT NULL, time INTEGER NOT NULL, severity INTEGER NOT NULL, component TEXT NOT NULL, text TEXT NOT NULL,
 	boot BLOB NOT NULL, class INTEGER NOT NULL, seq INTEGER NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY (device, boot, class, seq)) WITHOUT ROWID;
 CREATE INDEX event_by_time ON event (device, time);
-`
-
-// partByFrame finds what is in a frame: for Records of a time or of a layout, and for Forget.
-const partByFrame = "CREATE INDEX IF NOT EXISTS part_by_frame ON part (frame, tmin);"
+`, `
+CREATE INDEX IF NOT EXISTS part_by_frame ON part (frame, tmin);
+ALTER TABLE layout ADD COLUMN newest INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE layout ADD COLUMN newest_boot BLOB;
+ALTER TABLE layout ADD COLUMN newest_mono INTEGER NOT NULL DEFAULT 0;
+`}
 
 // openDatabase opens the index file, makes it if it is missing, and sets a damaged one aside: all that is in it follows
 // from the frames.
@@ -87,24 +87,22 @@ func migrate(db *sql.DB) error {
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
-	switch {
-	case version == schemaVersion:
-		var n int64
-		if err := db.QueryRowContext(ctx, "SELECT next FROM progress").Scan(&n); err != nil {
+	if version > len(migrations) {
+		return fmt.Errorf("%w %d, this build knows %d; hint: use the build that wrote it, or rebuild the index with fulmar inspect --reindex",
+			ErrVersion, version, len(migrations))
+	}
+	for ; version < len(migrations); version++ {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
 			return err
 		}
-		_, err := db.ExecContext(ctx, partByFrame) // which older builds did not make, and do not mind
-		return err
-	case version > schemaVersion:
-		return fmt.Errorf("%w %d, this build knows %d; hint: use the build that wrote it, or rebuild the index with fulmar inspect --reindex",
-			ErrVersion, version, schemaVersion)
+		if _, err := tx.ExecContext(ctx, migrations[version]+fmt.Sprintf("PRAGMA user_version = %d;", version+1)); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
 	}
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, schema+partByFrame+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
+	var next int64
+	return db.QueryRowContext(ctx, "SELECT next FROM progress").Scan(&next)
 }

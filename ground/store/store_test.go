@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
+	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/env/simdisk"
 	"github.com/fulmar-io/fulmar/ground"
 	"github.com/fulmar-io/fulmar/ground/store"
@@ -38,6 +40,7 @@ var (
 // ground is a log and an index over it, into which the test writes frames of one stream.
 type rig struct {
 	t      *testing.T
+	o      store.FramesOptions
 	frames *store.Frames
 	index  *store.Index
 	path   string
@@ -48,14 +51,28 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	frames, err := store.OpenFrames(simdisk.New(), "frames", store.FramesOptions{SegmentBytes: 4 << 10, MinFree: 1, MaxBytes: 0})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{t: t, frames: frames, path: filepath.Join(t.TempDir(), "index.sqlite"), enc: frame.NewEncoder()}
+	return newRigOn(t, simdisk.New(), store.FramesOptions{SegmentBytes: 4 << 10, MinFree: 1})
+}
+
+func newRigOn(t *testing.T, disk env.Disk, o store.FramesOptions) *rig {
+	t.Helper()
+	r := &rig{t: t, o: o, path: filepath.Join(t.TempDir(), "index.sqlite"), enc: frame.NewEncoder()}
 	r.enc.Reset(telemetry.Stream{Device: "rover", Boot: telemetry.Boot{1}, Class: packet.Normal})
-	r.open()
+	r.reopen(disk)
 	return r
+}
+
+// reopen opens the log and the index.
+func (r *rig) reopen(disk env.Disk) {
+	r.t.Helper()
+	var err error
+	if r.frames, err = store.OpenFrames(disk, "frames", r.o); err == nil {
+		err = r.frames.Sync() // as package ingest does
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.open()
 }
 
 func (r *rig) open() (rebuilt error) {
@@ -102,7 +119,7 @@ func (r *rig) define(l *telemetry.Layout) {
 }
 
 // commit ends the frame, makes it durable and indexes it.
-func (r *rig) commit(received int64) store.Added {
+func (r *rig) commit(received int64) []ground.Update {
 	r.t.Helper()
 	b, err := r.enc.Finish(nil)
 	if err != nil {
@@ -115,11 +132,11 @@ func (r *rig) commit(received int64) store.Added {
 	if err := r.frames.Sync(); err != nil {
 		r.t.Fatal(err)
 	}
-	added, err := r.index.Add(context.Background(), []store.Item{{Index: i, Received: received, Committed: received, Data: b}}, true)
+	updates, err := r.index.Add(context.Background(), []store.Item{{Index: i, Received: received, Committed: received, Data: b}}, true)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return added
+	return updates
 }
 
 // fill writes ten frames of 100 samples each, 100 Hz from time 0 on, wall time wall0 + mono.
@@ -248,9 +265,9 @@ func TestEvents(t *testing.T) {
 	for i, s := range []packet.Severity{packet.Info, packet.Warning, packet.Error, packet.Info} {
 		r.put(events, 0, int64(i+1)*second, s, fmt.Sprint("event ", i))
 	}
-	added := r.commit(10 * second)
-	if len(added.Updates) != 1 || len(added.Updates[0].Events) != 4 {
-		t.Errorf("watchers are told %+v", added.Updates)
+	updates := r.commit(10 * second)
+	if len(updates) != 1 || len(updates[0].Events) != 4 {
+		t.Errorf("watchers are told %+v", updates)
 	}
 	ctx := context.Background()
 	list, err := r.index.Events(ctx, ground.EventQuery{Device: "rover", Least: packet.Warning, Limit: 10})
@@ -323,19 +340,33 @@ func TestLateFramesDoNotTurnBackHealth(t *testing.T) {
 // Frames that come before their layouts are read when those have come.
 func TestLayoutsMayComeLater(t *testing.T) {
 	r := newRig(t)
+	r.define(task)
+	r.commit(second)
+	r.put(task, 0, second, 0, int64(5_000_000), uint64(77), int64(1234))
 	r.put(imu, 0, second, 0, float32(1), float32(2), "x", int64(7))
-	added := r.commit(2 * second)
-	if fmt.Sprint(added.Missing["rover"]) != fmt.Sprint([]telemetry.LayoutID{imu.ID()}) || r.index.Knows("rover", imu.ID()) {
-		t.Errorf("missing %v", added.Missing)
+	r.commit(2 * second)
+	missing := map[string][]telemetry.LayoutID{"rover": {imu.ID()}}
+	if got := r.index.Missing(10); !reflect.DeepEqual(got, missing) {
+		t.Errorf("missing %v", got)
+	}
+	if err := r.index.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	if got := r.index.Missing(10); !reflect.DeepEqual(got, missing) {
+		t.Errorf("missing %v after another start", got)
 	}
 	r.define(imu)
 	r.commit(3 * second)
+	if got := r.index.Missing(10); len(got) != 0 {
+		t.Errorf("missing %v", got)
+	}
 	latest, err := r.index.Latest(context.Background(), "rover", []string{"imu/sample.ticks"})
-	if err != nil || len(latest) != 1 || latest[0].Value != int64(7) || !r.index.Knows("rover", imu.ID()) {
+	if err != nil || len(latest) != 1 || latest[0].Value != int64(7) {
 		t.Errorf("latest %+v, %v", latest, err)
 	}
 	series, err := r.index.Series(context.Background(), "rover")
-	if err != nil || series[0].Rows != 1 {
+	if err != nil || len(series) != imu.Series()+task.Series() || slices.ContainsFunc(series, func(s ground.Series) bool { return s.Rows != 1 }) {
 		t.Errorf("series %+v, %v", series, err)
 	}
 }
@@ -497,26 +528,26 @@ func TestWhatIsIndexedTwiceCountsOnce(t *testing.T) {
 }
 
 func TestRetentionForgetsTheOldest(t *testing.T) {
-	frames, err := store.OpenFrames(simdisk.New(), "frames", store.FramesOptions{SegmentBytes: 1 << 10, MinFree: 1, MaxBytes: 4 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{t: t, frames: frames, path: filepath.Join(t.TempDir(), "index.sqlite"), enc: frame.NewEncoder()}
-	r.enc.Reset(telemetry.Stream{Device: "rover", Boot: telemetry.Boot{1}, Class: packet.Normal})
-	r.open()
+	r := newRigOn(t, simdisk.New(), store.FramesOptions{SegmentBytes: 1 << 10, MinFree: 1, MaxBytes: 4 << 10})
+	r.define(events)
+	r.put(events, 0, 1000*second, packet.Info, "long ago")
 	for range 3 {
 		r.fill(1000 * second)
 	}
-	first, err := r.frames.Retain()
+	r.put(events, 0, 1000*second, packet.Info, "now")
+	r.commit(1011 * second)
+	err := r.index.Retain(context.Background())
+	first := r.frames.First()
 	if err != nil || first < 10 || r.frames.Bytes() > 6<<10 {
 		t.Fatalf("first %d, %d bytes, %v", first, r.frames.Bytes(), err)
 	}
-	if err := r.index.Forget(context.Background(), first); err != nil {
-		t.Fatal(err)
-	}
 	series, err := r.index.Series(context.Background(), "rover")
-	if err != nil || len(series) != 4 || series[0].Rows != (r.frames.Next()-first)*100 {
+	if err != nil || len(series) != 5 || series[0].Rows != 1 || series[1].Rows != (r.frames.Next()-1-first)*100 {
 		t.Errorf("series %+v with frames %d to %d, %v", series, first, r.frames.Next(), err)
+	}
+	list, err := r.index.Events(context.Background(), ground.EventQuery{Device: "rover", Limit: 10})
+	if err != nil || len(list) != 1 || list[0].Text != "now" {
+		t.Errorf("events %+v, %v", list, err)
 	}
 }
 

@@ -15,13 +15,13 @@ import (
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
-// writer indexes some frames in one transaction.
+// writer changes the index in one transaction.
 type writer struct {
 	x       *Index
 	ctx     context.Context
 	tx      *sql.Tx
 	watched bool
-	added   Added
+	updates []ground.Update
 }
 
 func (w *writer) exec(query string, args ...any) error {
@@ -81,14 +81,12 @@ func (w *writer) frame(it Item) error {
 
 // decode indexes what is in a frame.
 func (w *writer) decode(d *deviceIndex, boot bootRow, it Item) error {
-	blocks, err := w.x.dec.Decode(it.Data, &d.catalog)
+	blocks, err := w.x.dec.Decode(it.Data, d.catalog)
 	var unknown *frame.UnknownLayoutsError
 	switch {
 	case errors.As(err, &unknown):
 		for _, id := range unknown.IDs {
-			if !slices.Contains(w.added.Missing[d.name], id) {
-				w.added.Missing[d.name] = append(w.added.Missing[d.name], id)
-			}
+			d.missing[id] = true
 		}
 		if err := w.exec("INSERT OR IGNORE INTO undecoded VALUES (?, ?)", int64(it.Index), d.id); err != nil {
 			return err
@@ -103,7 +101,7 @@ func (w *writer) decode(d *deviceIndex, boot bootRow, it Item) error {
 		}
 	}
 	if w.watched && len(update.Traces)+len(update.Events) > 0 {
-		w.added.Updates = append(w.added.Updates, update)
+		w.updates = append(w.updates, update)
 	}
 	return nil
 }
@@ -116,28 +114,33 @@ func (w *writer) block(d *deviceIndex, boot bootRow, it Item, b *frame.Block, up
 	if err != nil {
 		return err
 	}
-	tmin, tmax, newest := int64(math.MaxInt64), int64(math.MinInt64), 0
+	tmin, tmax := int64(math.MaxInt64), int64(math.MinInt64)
 	for i := range b.Rows {
 		t := timeOf(b, i, boot.offset)
-		tmin = min(tmin, t)
-		if t >= tmax {
-			tmax, newest = t, i
-		}
+		tmin, tmax = min(tmin, t), max(tmax, t)
 		if it.Committed != 0 && b.Wall[i] != 0 {
 			w.x.latency.Add(time.Duration(it.Committed - b.Wall[i]))
 		}
 	}
-	err = w.exec("INSERT OR IGNORE INTO part VALUES (?, ?, ?, ?, ?)", layout, int64(it.Index), b.Rows, tmin, tmax)
+	err = w.exec("INSERT OR IGNORE INTO part VALUES (?, ?, ?, ?, ?)", layout.id, int64(it.Index), b.Rows, tmin, tmax)
 	if err != nil {
 		return err
 	}
-	if err := w.exec("UPDATE layout SET rows = rows + ? WHERE id = ?", b.Rows, layout); err != nil {
+	newest := newestOf(b)
+	age := moment{boot: w.x.dec.Header().Stream.Boot, mono: b.Mono[newest]}
+	latest := layout.newest == 0 || !age.before(layout.age)
+	if latest {
+		layout.newest, layout.age = int64(it.Index), age
+	}
+	err = w.exec("UPDATE layout SET rows = rows + ?, newest = ?, newest_boot = ?, newest_mono = ? WHERE id = ?", b.Rows,
+		layout.newest, layout.age.boot[:], layout.age.mono, layout.id)
+	if err != nil {
 		return err
 	}
 	switch b.Layout.Kind {
 	case telemetry.Health, telemetry.Diagnostics:
-		if s := d.state[b.Layout.Name]; s == nil || s.time <= tmax {
-			d.state[b.Layout.Name] = rowOf(b, newest, tmax)
+		if s := d.state[b.Layout.Name]; latest && (s == nil || !age.before(s.age)) {
+			d.state[b.Layout.Name] = rowOf(b, newest, age, boot.offset)
 		}
 	case telemetry.Event:
 		return w.events(d, boot, it, b, update)
@@ -148,8 +151,19 @@ func (w *writer) block(d *deviceIndex, boot bootRow, it Item, b *frame.Block, up
 	return nil
 }
 
-func rowOf(b *frame.Block, i int, t int64) *row {
-	r := &row{layout: b.Layout, time: t, values: make([]any, len(b.Columns))}
+// newestOf returns the row of a block that was made last.
+func newestOf(b *frame.Block) int {
+	newest := 0
+	for i := range b.Rows {
+		if b.Mono[i] >= b.Mono[newest] {
+			newest = i
+		}
+	}
+	return newest
+}
+
+func rowOf(b *frame.Block, i int, age moment, offset int64) *row {
+	r := &row{layout: b.Layout, age: age, time: timeOf(b, i, offset), values: make([]any, len(b.Columns))}
 	for c := range b.Columns {
 		r.values[c] = valueOf(&b.Columns[c], i)
 	}
@@ -160,23 +174,27 @@ func (w *writer) device(name string, received int64) (*deviceIndex, error) {
 	if d := w.x.devices[name]; d != nil {
 		return d, nil
 	}
-	d := newDeviceIndex()
-	d.name = name
-	var err error
-	if d.id, err = w.insert("INSERT INTO device (name, first_seen, last_seen) VALUES (?, ?, ?)", name, received, received); err != nil {
+	id, err := w.insert("INSERT INTO device (name, first_seen, last_seen) VALUES (?, ?, ?)", name, received, received)
+	if err != nil {
 		return nil, err
 	}
-	w.x.devices[name] = d
-	return d, nil
+	return w.x.deviceIndex(id, name), nil
 }
 
 func (w *writer) boot(d *deviceIndex, h *frame.Header, received int64) (bootRow, error) {
-	if b, ok := d.boots[h.Stream.Boot]; ok {
+	boot := h.Stream.Boot
+	if b, ok := d.boots[boot]; ok {
 		return b, nil
 	}
-	b := bootRow{offset: received - h.MaxMono}
+	if err := w.x.frames.definitions.boot(d.name, boot, heard{received: received, offset: received - h.MaxMono}); err != nil {
+		return bootRow{}, err
+	}
+	return w.insertBoot(d, boot)
+}
+
+func (w *writer) insertBoot(d *deviceIndex, boot telemetry.Boot) (bootRow, error) {
+	b := bootRow{offset: w.x.frames.definitions.of(d.name).boots[boot].offset}
 	var err error
-	boot := h.Stream.Boot
 	if b.id, err = w.insert("INSERT INTO boot (device, boot, offset) VALUES (?, ?, ?)", d.id, boot[:], b.offset); err != nil {
 		return b, err
 	}
@@ -184,39 +202,66 @@ func (w *writer) boot(d *deviceIndex, h *frame.Header, received int64) (bootRow,
 	return b, nil
 }
 
+// boots adds what the definitions know of a device's boots and the index does not.
+func (w *writer) boots(device string, known *defined) error {
+	for boot, h := range known.boots {
+		d, err := w.device(device, h.received)
+		if err != nil {
+			return err
+		}
+		if _, have := d.boots[boot]; have {
+			continue
+		}
+		if _, err := w.insertBoot(d, boot); err != nil {
+			return err
+		}
+		err = w.exec("UPDATE device SET first_seen = min(first_seen, ?), last_seen = max(last_seen, ?) WHERE id = ?", h.received, h.received, d.id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // layout returns the row of a layout, and makes it if the layout was not met before.
-func (w *writer) layout(d *deviceIndex, l *telemetry.Layout) (int64, error) {
-	if id, ok := d.layouts[l.ID()]; ok {
-		return id, nil
+func (w *writer) layout(d *deviceIndex, l *telemetry.Layout) (*layoutRow, error) {
+	if r, ok := d.layouts[l.ID()]; ok {
+		return r, nil
 	}
 	id, err := w.insert("INSERT INTO layout (device, hash, name, kind, binary) VALUES (?, ?, ?, ?, ?)", d.id, int64(l.ID()), l.Name,
 		int64(l.Kind), l.AppendBinary(nil))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	d.layouts[l.ID()] = id
-	return id, nil
+	r := &layoutRow{id: id}
+	d.layouts[l.ID()] = r
+	return r, nil
 }
 
-// definitions takes layouts into the catalog, and reads the frames again that had to wait for one.
+// definitions remembers layouts, and reads the frames again that had to wait for one.
 func (w *writer) definitions(d *deviceIndex, b *frame.Block) error {
-	added := false
+	waited := false
 	for _, s := range b.Columns[0].Str {
 		l, err := telemetry.ParseLayout([]byte(s))
-		if err != nil || !d.catalog.Add(l) {
-			continue // a machine's mistake, which ground can only leave undecoded; or known already
+		if err != nil {
+			continue // a machine's mistake, which ground can only leave undecoded
+		}
+		if err := w.x.frames.definitions.layout(d.name, l); err != nil {
+			return err
 		}
 		if _, err := w.layout(d, l); err != nil {
 			return err
 		}
-		added = true
+		waited = waited || d.missing[l.ID()]
+		delete(d.missing, l.ID())
 	}
-	if !added {
+	if !waited {
 		return nil
 	}
 	return w.waited(d)
 }
 
+// waited reads the frames of a device again that could not be decoded, and notes the layouts that are missing still.
 func (w *writer) waited(d *deviceIndex) error {
 	var frames []int64
 	err := each(w.ctx, w.tx, func(rows *sql.Rows) error {
@@ -263,13 +308,16 @@ func (w *writer) again(d *deviceIndex, boot bootRow, it Item) error {
 	return w.decode(d, boot, it)
 }
 
+// knows reports whether all of these layouts are known, and notes those that are not.
 func (d *deviceIndex) knows(ids []telemetry.LayoutID) bool {
+	all := true
 	for _, id := range ids {
 		if d.catalog.Layout(id) == nil {
-			return false
+			d.missing[id] = true
+			all = false
 		}
 	}
-	return true
+	return all
 }
 
 func (w *writer) events(d *deviceIndex, boot bootRow, it Item, b *frame.Block, update *ground.Update) error {

@@ -21,6 +21,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fulmar-io/fulmar/ground"
 	"github.com/fulmar-io/fulmar/ground/live"
 	"github.com/fulmar-io/fulmar/ground/web"
 )
@@ -346,9 +347,9 @@ func TestExport(t *testing.T) {
 
 type breaksOff struct{}
 
-func (breaksOff) Export(_ context.Context, w io.Writer, _, _ string, _ []string, _, _ int64) error {
+func (breaksOff) Export(_ context.Context, w io.Writer, _, _ string, _ []string, _, _ int64) (ground.Exported, error) {
 	_, _ = io.WriteString(w, "half of it")
-	return errors.New("the other half is damaged")
+	return ground.Exported{}, errors.New("the other half is damaged")
 }
 
 // A client must not take half a file for a whole one.

@@ -388,10 +388,10 @@ func (d *double) Events(_ context.Context, q ground.EventQuery) ([]ground.Event,
 }
 
 // Export implements ground.Exporter: a row per sample.
-func (d *double) Export(ctx context.Context, w io.Writer, format, device string, series []string, from, to int64) error {
+func (d *double) Export(ctx context.Context, w io.Writer, format, device string, series []string, from, to int64) (done ground.Exported, err error) {
 	if format != "csv" {
-		_, err := io.WriteString(w, "\x89MCAP0\r\n")
-		return err
+		_, err = io.WriteString(w, "\x89MCAP0\r\n")
+		return done, err
 	}
 	if to == 0 {
 		to = math.MaxInt64
@@ -402,16 +402,17 @@ func (d *double) Export(ctx context.Context, w io.Writer, format, device string,
 	for _, name := range series {
 		wv, err := find(device, name)
 		if err != nil {
-			return err
+			return done, err
 		}
 		tr := d.trace(device, wv, from, to)
+		done.Records += uint64(len(tr.Time))
 		for i, t := range tr.Time {
 			_ = out.Write([]string{strconv.FormatInt(t, 10), name, strconv.FormatFloat(tr.Mean[i], 'g', -1, 64)})
 		}
 	}
 	if strings.Contains(device, "drone") {
-		return errors.New("double: nothing to export")
+		return done, errors.New("double: nothing to export")
 	}
 	out.Flush()
-	return out.Error()
+	return done, out.Error()
 }

@@ -33,7 +33,11 @@ func (s *Server) getExport(w http.ResponseWriter, r *http.Request, q *query) err
 		out.header()
 		return nil
 	}
-	err := s.o.Exporter.Export(r.Context(), out, q.format, q.device, q.series, q.from, q.exportEnd())
+	done, err := s.o.Exporter.Export(r.Context(), out, q.format, q.device, q.series, q.from, q.exportEnd())
+	if done.Unread > 0 {
+		s.log.ErrorContext(r.Context(), "web: records could not be read for an export; its file says which", "device", q.device, "records", done.Unread,
+			"error", done.Cause)
+	}
 	if err != nil && out.begun {
 		if out.err == nil { // it is not the client who left
 			s.log.ErrorContext(r.Context(), "web: export broke off", "device", q.device, "format", q.format, "error", err)
