@@ -65,7 +65,7 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 		send(metrics.misses, prometheus.CounterValue, float64(t.Misses), t.Component, t.Task)
 	}
 	for _, t := range n.tasks {
-		jitter, execution := t.sched.Histograms()
+		jitter, execution, _ := t.sched.Histograms()
 		ch <- summary(metrics.jitter, jitter, n.o.Device, t.part.spec.Name, t.spec.Name)
 		ch <- summary(metrics.execution, execution, n.o.Device, t.part.spec.Name, t.spec.Name)
 	}

@@ -42,18 +42,16 @@ func (n *Node) runTasks(ctx context.Context) error {
 	}
 	tasksCtx, stop := context.WithCancel(ctx)
 	defer stop()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		sched.Portable(tasksCtx, n.now, n.Tasks())
-	}()
-	var failure error
-	select {
-	case failure = <-n.failed:
-	case <-ctx.Done():
+	e := sched.NewExecutor(tasksCtx, sched.Options{Now: n.now})
+	failure := e.Add(n.Tasks()...)
+	if failure == nil {
+		select {
+		case failure = <-n.failed:
+		case <-ctx.Done():
+		}
 	}
 	stop()
-	<-ended
+	e.Wait()
 	return errors.Join(failure, n.Stop(context.WithoutCancel(ctx)))
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/fulmar-io/fulmar/spec"
 )
 
-// Task is a periodic task as an executor sees it.
+// Task is a periodic task as an executor sees it. It belongs to one executor at a time, which alone writes its state.
 type Task struct {
 	Name   string // "component/task"
 	Timing spec.Timing
@@ -16,53 +16,83 @@ type Task struct {
 	Step func(now, dt time.Duration) error
 	// Failed is told the error that ended the task. It may be nil.
 	Failed func(error)
+	// Missed is told, after a step, how many deadlines were missed by it and how many in a row. It may be nil.
+	Missed func(missed, consecutive uint64)
 
 	clock spec.Clock
-	ended bool
+	ended atomic.Bool
 	stats stats
+	// busy is 0 between steps, during one the time at which it began plus 1, and abandoned for good.
+	busy atomic.Int64
+	gone chan struct{} // closed when no step will begin any more
 }
 
+const abandoned = -1
+
 type stats struct {
-	runs, misses, consecutive atomic.Uint64
-	jitter, execution         Histogram
+	runs, misses, consecutive   atomic.Uint64
+	jitter, execution, response Histogram
 }
 
 // Stats is how a task has run so far.
 type Stats struct {
-	Runs, Misses, Consecutive       uint64
-	JitterP50, JitterP99, JitterMax time.Duration // begin of the step after its release
-	ExecutionP50, ExecP99, ExecMax  time.Duration
+	Runs, Misses, Consecutive             uint64
+	JitterP50, JitterP99, JitterMax       time.Duration // begin of the step after its release
+	ExecutionP50, ExecP99, ExecMax        time.Duration // end of the step after its begin
+	ResponseP50, ResponseP99, ResponseMax time.Duration // end of the step after its release
 }
 
 // Stats may be called from any goroutine.
 func (t *Task) Stats() Stats {
 	j := t.stats.jitter.Quantiles(0.5, 0.99)
 	e := t.stats.execution.Quantiles(0.5, 0.99)
+	r := t.stats.response.Quantiles(0.5, 0.99)
 	return Stats{Runs: t.stats.runs.Load(), Misses: t.stats.misses.Load(), Consecutive: t.stats.consecutive.Load(),
 		JitterP50: j[0], JitterP99: j[1], JitterMax: t.stats.jitter.Max(),
-		ExecutionP50: e[0], ExecP99: e[1], ExecMax: t.stats.execution.Max()}
+		ExecutionP50: e[0], ExecP99: e[1], ExecMax: t.stats.execution.Max(),
+		ResponseP50: r[0], ResponseP99: r[1], ResponseMax: t.stats.response.Max()}
 }
 
-// run executes the step whose release has come. end tells the time after it.
-func (t *Task) run(begin time.Duration, end func() time.Duration) {
+// Busy returns how long the step that runs at now has run, or false if none does. It may be called from any goroutine.
+func (t *Task) Busy(now time.Duration) (time.Duration, bool) {
+	b := t.busy.Load()
+	if b <= 0 {
+		return 0, false
+	}
+	return now - time.Duration(b-1), true
+}
+
+// run executes the step whose release has come. end tells the time after it. It returns false if the task was abandoned
+// meanwhile: then nothing of it may be touched any more.
+func (t *Task) run(begin time.Duration, end func() time.Duration) bool {
+	busy := int64(begin) + 1
+	t.busy.Store(busy)
 	release, dt := t.clock.Begin(int64(begin))
 	t.stats.jitter.Add(begin - time.Duration(release))
 	err := t.Step(begin, time.Duration(dt))
+	if !t.busy.CompareAndSwap(busy, 0) {
+		return false
+	}
 	after := end()
-	t.clock.End(int64(after))
+	missed := t.clock.End(int64(after))
 	t.stats.execution.Add(after - begin)
+	t.stats.response.Add(after - time.Duration(release))
 	t.stats.runs.Store(t.clock.Runs)
 	t.stats.misses.Store(t.clock.Misses)
 	t.stats.consecutive.Store(t.clock.Consecutive)
+	if missed > 0 && t.Missed != nil {
+		t.Missed(missed, t.clock.Consecutive)
+	}
 	if err != nil {
-		t.ended = true
+		t.ended.Store(true)
 		if t.Failed != nil {
 			t.Failed(err)
 		}
 	}
+	return true
 }
 
-// Histograms returns the task's jitter and execution times, which go on changing.
-func (t *Task) Histograms() (jitter, execution *Histogram) {
-	return &t.stats.jitter, &t.stats.execution
+// Histograms returns the task's release jitter, execution and response times, which go on changing.
+func (t *Task) Histograms() (jitter, execution, response *Histogram) {
+	return &t.stats.jitter, &t.stats.execution, &t.stats.response
 }

@@ -39,7 +39,7 @@ func (v *Virtual) Run(now time.Duration) {
 func (v *Virtual) first() *Task {
 	var first *Task
 	for _, t := range v.tasks {
-		if t.ended {
+		if t.ended.Load() {
 			continue
 		}
 		if first == nil || t.clock.Next() < first.clock.Next() ||

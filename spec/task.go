@@ -10,9 +10,11 @@ func (e Err) Error() string { return string(e) }
 const (
 	ErrPeriod   Err = "period must be 100 µs to 1 h"
 	ErrDeadline Err = "deadline must be positive and no longer than the period"
-	ErrBudget   Err = "budget must be positive and no longer than the deadline"
+	ErrBudget   Err = "budget must be no longer than the deadline"
 	ErrOffset   Err = "offset must be at least 0 and shorter than the period"
 	ErrPolicy   Err = "unknown miss policy"
+	ErrPriority Err = "priority must be 0 to 100"
+	ErrCore     Err = "core must be 0 to 1023"
 )
 
 // Bounds of a period, in nanoseconds.
@@ -30,7 +32,14 @@ const (
 	Skip MissPolicy = iota
 	// CatchUp runs the passed releases one after the other, at most CatchUpLimit of them; older ones are skipped.
 	CatchUp
+	// Degrade is Skip, and the component counts as degraded until InTime steps in a row have ended in time.
+	Degrade
+	// SafeState is Skip, and the machine goes to its safe state.
+	SafeState
 )
+
+// InTime is how many steps in a row must end in time before a task that missed its deadline counts as on time again.
+const InTime = 100
 
 // CatchUpLimit bounds how many passed releases CatchUp runs.
 const CatchUpLimit = 8
@@ -42,26 +51,49 @@ func (p MissPolicy) String() string {
 		return "skip"
 	case CatchUp:
 		return "catch-up"
+	case Degrade:
+		return "degrade"
+	case SafeState:
+		return "safe-state"
 	}
 	return "invalid"
 }
+
+// Core is the processor that a task runs on: AnyCore, or one that OnCore names.
+type Core int16
+
+// AnyCore leaves the choice to the kernel.
+const AnyCore Core = 0
+
+// OnCore pins to the processor with the kernel's number n, from 0 on.
+func OnCore(n int) Core { return Core(n + 1) }
+
+// Number returns the kernel's number of the processor, and whether there is one.
+func (c Core) Number() (n int, pinned bool) { return int(c) - 1, c != AnyCore }
+
+// Bounds of a priority and of a core's number.
+const (
+	MaxPriority = 100
+	MaxCore     = 1023
+)
 
 // Timing is when a periodic task runs. All times are nanoseconds.
 type Timing struct {
 	Period   int64
 	Offset   int64      // of the first release from the start; default 0
 	Deadline int64      // from the release; 0 means the period
-	Budget   int64      // longest execution that is expected; 0 means the deadline
+	Budget   int64      // longest execution that is expected; 0 if it is not known
 	OnMiss   MissPolicy // default Skip
+	// Priority decides between tasks that are ready at once: the higher runs. Of equal ones, such as the default 0, that
+	// with the shorter period does (rate-monotonic).
+	Priority int
+	Core     Core // default AnyCore
 }
 
 // WithDefaults fills what was left 0.
 func (t Timing) WithDefaults() Timing {
 	if t.Deadline == 0 {
 		t.Deadline = t.Period
-	}
-	if t.Budget == 0 {
-		t.Budget = t.Deadline
 	}
 	return t
 }
@@ -73,14 +105,26 @@ func (t Timing) Validate() error {
 		return ErrPeriod
 	case t.Deadline <= 0 || t.Deadline > t.Period:
 		return ErrDeadline
-	case t.Budget <= 0 || t.Budget > t.Deadline:
+	case t.Budget < 0 || t.Budget > t.Deadline:
 		return ErrBudget
 	case t.Offset < 0 || t.Offset >= t.Period:
 		return ErrOffset
-	case t.OnMiss > CatchUp:
+	case t.OnMiss > SafeState:
 		return ErrPolicy
+	case t.Priority < 0 || t.Priority > MaxPriority:
+		return ErrPriority
+	case t.Core < 0 || t.Core > MaxCore+1:
+		return ErrCore
 	}
 	return nil
+}
+
+// Before reports whether a task with this timing runs before one with the other when both are ready.
+func (t Timing) Before(o Timing) bool {
+	if t.Priority != o.Priority {
+		return t.Priority > o.Priority
+	}
+	return t.Period < o.Period
 }
 
 // Clock is the state of one periodic task's releases: a state machine that an executor of any kind drives.

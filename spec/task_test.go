@@ -73,6 +73,8 @@ func TestImpossibleTimings(t *testing.T) {
 		spec.ErrBudget:   {Period: ms, Budget: 2 * ms},
 		spec.ErrOffset:   {Period: ms, Offset: ms},
 		spec.ErrPolicy:   {Period: ms, OnMiss: 9},
+		spec.ErrPriority: {Period: ms, Priority: 101},
+		spec.ErrCore:     {Period: ms, Core: spec.OnCore(1024)},
 	} {
 		if err := timing.WithDefaults().Validate(); err != want {
 			t.Errorf("%+v: %v, want %v", timing, err, want)
