@@ -16,6 +16,8 @@ type Task struct {
 	Step func(now, dt time.Duration) error
 	// Failed is told the error that ended the task. It may be nil.
 	Failed func(error)
+	// Began is told, before a step, the release that it answers and when it begins. It may be nil.
+	Began func(release, begin time.Duration)
 	// Missed is told, after a step, how many deadlines were missed by it and how many in a row. It may be nil.
 	Missed func(missed, consecutive uint64)
 
@@ -69,6 +71,9 @@ func (t *Task) run(begin time.Duration, end func() time.Duration) bool {
 	t.busy.Store(busy)
 	release, dt := t.clock.Begin(int64(begin))
 	t.stats.jitter.Add(begin - time.Duration(release))
+	if t.Began != nil {
+		t.Began(time.Duration(release), begin)
+	}
 	err := t.Step(begin, time.Duration(dt))
 	if !t.busy.CompareAndSwap(busy, 0) {
 		return false

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -12,11 +14,22 @@ import (
 )
 
 // thread is the locked thread of a loop under a real-time policy.
+//
+// The Go runtime takes a thread that has run for 10 ms without a break off its processor, and puts a locked one back by way
+// of another thread, an ordinary one, which a busy host may let wait for milliseconds. So the thread takes its break itself,
+// behind a step, when there is time for it; and host.Taken.Raise makes those other threads less ordinary.
 type thread struct {
 	now    func() time.Duration
 	base   int64 // CLOCK_MONOTONIC where now is 0
 	margin time.Duration
+	rested time.Duration // when it last took a break
 }
+
+const (
+	restPeriod = 4 * time.Millisecond // well below the runtime's 10 ms
+	// near is how long before a release the thread gives up no more processors: getting one back is not free.
+	near = time.Millisecond
+)
 
 // thread makes the calling thread, which must be locked, a real-time one.
 func (r *RealTime) thread(level spec.Timing, rank int, now func() time.Duration) (*thread, started) {
@@ -79,21 +92,37 @@ func growStack(kib int) byte {
 
 // wait waits for a release, and reports whether it has come; otherwise it is time to look again.
 func (th *thread) wait(ctx context.Context, release time.Duration) bool {
+	now := th.now()
 	wake := release - th.margin
-	if now := th.now(); wake > now {
-		until := min(wake, now+lookAgain)
-		ts := unix.NsecToTimespec(th.base + int64(until))
-		for {
-			err := unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil)
-			if !errors.Is(err, unix.EINTR) { // Go interrupts threads to preempt them
-				break
-			}
-		}
-		if until < wake || ctx.Err() != nil {
-			return false
-		}
+	if wake-now > 2*near {
+		ts := unix.NsecToTimespec(th.base + int64(min(wake-near, now+lookAgain)))
+		_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil) // cut short: it looks again
+		return false
+	}
+	if now-th.rested > restPeriod {
+		runtime.Gosched()
+		th.rested = now
+	}
+	if ctx.Err() != nil {
+		return false
+	}
+	if wake > now {
+		th.sleep(unix.NsecToTimespec(th.base + int64(wake)))
 	}
 	for th.now() < release {
 	}
 	return true
+}
+
+// sleep sleeps until ts without giving up the scheduler's processor. Who wants the thread meanwhile, such as the garbage
+// collector to stop the world, interrupts it with a signal, and is served.
+func (th *thread) sleep(ts unix.Timespec) {
+	for {
+		_, _, errno := unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+		if errno != unix.EINTR {
+			return
+		}
+		runtime.Gosched()
+		th.rested = th.now()
+	}
 }
