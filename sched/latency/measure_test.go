@@ -35,10 +35,14 @@ func TestEachLoopIsMeasured(t *testing.T) {
 
 func TestWhatCannotBeMeasured(t *testing.T) {
 	for name, measure := range map[string]func() ([]time.Duration, error){
-		"another loop":     func() ([]time.Duration, error) { return latency.Measure(t.Context(), "spin", time.Millisecond, 1) },
-		"a period of 0":    func() ([]time.Duration, error) { return latency.Measure(t.Context(), latency.Ticker, 0, 1) },
-		"no release":       func() ([]time.Duration, error) { return latency.Measure(t.Context(), latency.Ticker, time.Millisecond, 0) },
-		"too many to keep": func() ([]time.Duration, error) { return latency.Measure(t.Context(), latency.Ticker, time.Millisecond, 1e9) },
+		"another loop":  func() ([]time.Duration, error) { return latency.Measure(t.Context(), "spin", time.Millisecond, 1) },
+		"a period of 0": func() ([]time.Duration, error) { return latency.Measure(t.Context(), latency.Ticker, 0, 1) },
+		"no release": func() ([]time.Duration, error) {
+			return latency.Measure(t.Context(), latency.Ticker, time.Millisecond, 0)
+		},
+		"too many to keep": func() ([]time.Duration, error) {
+			return latency.Measure(t.Context(), latency.Ticker, time.Millisecond, 1e9)
+		},
 		"interrupted": func() ([]time.Duration, error) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
