@@ -29,6 +29,7 @@ type Recovered struct {
 // durable and the region may be removed.
 func (c *Courier) Recover(region *ring.Region) (Recovered, error) {
 	r := Recovered{Boot: region.Boot()}
+	c.remember(region.Boot())
 	begun, ended := c.spooled(region.Boot())
 	switch {
 	case ended, !begun && c.spool.State(packet.Urgent).Boot != (telemetry.Boot{}) && drained(region):
@@ -83,8 +84,8 @@ func (c *Courier) spooled(boot telemetry.Boot) (begun, ended bool) {
 }
 
 // drained reports whether a region says that nothing in it waits for the disk. That is how the region of a boot that has
-// ended is told from one that has not when the spool is at another boot: boots are named by the wall clock, which may
-// have been set back between them, so their order says nothing.
+// ended is told from one that has not when the spool is at another boot. The order of their names would say it as well, as
+// far as the spool remembers: one that was removed, or lost its last boots to damage, has let names begin anew.
 func drained(region *ring.Region) bool {
 	for i := range packet.Classes {
 		if class := packet.ClassAt(i); region.Durable(class) < region.Next(class) || region.Dropped(class) > 0 {
@@ -192,6 +193,7 @@ func (c *Courier) Begin(boot telemetry.Boot) error {
 		return fmt.Errorf("courier: begin boot: %w", err)
 	}
 	c.boot = boot
+	c.remember(boot)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 	"time"
 
@@ -342,6 +343,45 @@ func TestRecoveryWithoutTheSpool(t *testing.T) {
 	}
 	if err := c.Begin(telemetry.Boot{2}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The next boot's name has to sort behind every boot that is known: in any class of the spool, or in a ring.
+func TestTheLastBootIsTheGreatestThatIsKnown(t *testing.T) {
+	disk := simdisk.New()
+	last := func(when string, want byte) {
+		t.Helper()
+		c := reopen(t, disk)
+		defer c.Close()
+		if got := c.LastBoot(); got != (telemetry.Boot{want}) {
+			t.Errorf("%s: %s", when, got)
+		}
+	}
+	last("nothing", 0)
+	open(t, disk, 3)
+	disk.Kill()
+	last("begun", 3)
+	// A start that was cut short: one class is at another boot than the others.
+	s, err := spool.Open(disk, "spool", "rover", spool.Options{MinFree: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.Inject(simdisk.Fault{Ops: simdisk.OpWrite, Name: "/bulk/", Err: syscall.EIO})
+	if err := s.Begin(telemetry.Boot{7}, [packet.Classes]uint64{1, 1, 1}); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	disk.Kill()
+	last("begun in part", 7)
+	c := reopen(t, disk)
+	region, err := ring.Create("", ring.Options{Device: "rover", Boot: telemetry.Boot{9}, Producers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Recover(region); err != nil || c.LastBoot() != (telemetry.Boot{9}) {
+		t.Errorf("after a ring: %s, %v", c.LastBoot(), err)
+	}
+	if err := c.Begin(telemetry.Boot{8}); err != nil || c.LastBoot() != (telemetry.Boot{9}) {
+		t.Errorf("after an older one: %s, %v", c.LastBoot(), err)
 	}
 }
 

@@ -204,7 +204,7 @@ func (n *Node) Open() (err error) {
 	if err := n.recover(); err != nil {
 		return err
 	}
-	boot, err := telemetry.NewBoot(time.Unix(0, now.Wall), n.o.Random)
+	boot, err := telemetry.NewBoot(n.courier.LastBoot(), time.Unix(0, now.Wall), n.o.Random)
 	if err != nil {
 		return err
 	}

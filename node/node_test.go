@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/env/simdisk"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/ring"
@@ -328,6 +329,43 @@ func TestASecondProcessIsToldThatTheMachineRuns(t *testing.T) {
 	defer own.Close()
 	if _, err := scoped.Leftovers("rover"); !errors.Is(err, ring.ErrInUse) {
 		t.Errorf("its own: %v", err)
+	}
+}
+
+// wallClock is a clock whose wall time the test sets.
+type wallClock struct{ wall time.Time }
+
+func (c wallClock) Now() env.Time { return env.Time{Wall: c.wall.UnixNano()} }
+
+// Boots sort in the order in which they began, also when the clock was set back between two of them, and whether the boot
+// before had ended or was killed.
+func TestBootsAscendThoughTheClockIsSetBack(t *testing.T) {
+	disk, rings := simdisk.New(), node.SharedRings{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+	right := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	var last telemetry.Boot
+	for i, wall := range []time.Time{right, right.Add(-48 * time.Hour), time.Unix(0, 0), right.Add(time.Second), right.Add(time.Second), time.Unix(0, 0)} {
+		o := options()
+		o.Disk, o.Rings, o.Clock = disk, rings, wallClock{wall}
+		n, err := node.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Open(); err != nil {
+			t.Fatal(err)
+		}
+		boot := n.Region().Boot()
+		if boot.Compare(last) <= 0 {
+			t.Errorf("at %s boot %s came after %s", wall, boot, last)
+		}
+		last = boot
+		if i%2 == 0 {
+			disk.Kill()
+			_ = n.Region().Close()
+			continue
+		}
+		if err := n.Close(true); err != nil { // the ring is gone
+			t.Fatal(err)
+		}
 	}
 }
 

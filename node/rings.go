@@ -17,7 +17,8 @@ import (
 // Rings makes the regions of a machine's boots, and finds those that earlier processes left.
 type Rings interface {
 	Create(ring.Options) (*ring.Region, error)
-	// Leftovers returns the regions of earlier boots of the device, by name: oldest first, if no clock was set back.
+	// Leftovers returns the regions of earlier boots of the device, by name: oldest first, as far as the spool remembered those
+	// before when each was named.
 	Leftovers(device string) ([]*ring.Region, error)
 }
 
@@ -101,6 +102,6 @@ func (s SharedRings) Leftovers(device string) ([]*ring.Region, error) {
 		}
 		found = append(found, r)
 	}
-	slices.SortFunc(found, func(a, b *ring.Region) int { return strings.Compare(a.Boot().String(), b.Boot().String()) })
+	slices.SortFunc(found, func(a, b *ring.Region) int { return a.Boot().Compare(b.Boot()) })
 	return found, nil
 }

@@ -66,7 +66,7 @@ func Send(ctx context.Context, o Options, recording *ulog.Reader) (Result, error
 	if err != nil {
 		return Result{}, err
 	}
-	boot, err := telemetry.NewBoot(time.Unix(0, clock.Now().Wall), o.Random)
+	boot, err := telemetry.NewBoot(c.LastBoot(), time.Unix(0, clock.Now().Wall), o.Random)
 	if err == nil {
 		err = c.Begin(boot)
 	}

@@ -35,6 +35,7 @@ type machine struct {
 	connected bool
 	retired   bool // no tasks any more
 	published list
+	boots     []telemetry.Boot // in the order in which they began
 }
 
 func newMachine(w *World, name string) *machine {
@@ -104,6 +105,7 @@ func (m *machine) start() {
 	}
 	m.life++
 	m.node, m.connected = n, false
+	m.boots = append(m.boots, n.Region().Boot())
 	tasks := n.Tasks()
 	if m.retired {
 		tasks = nil
