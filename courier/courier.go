@@ -145,6 +145,9 @@ func (c *Courier) Close() error {
 	return errors.Join(c.spool.Close(), c.layouts.close(), c.dead.Close())
 }
 
+// Identity is the spool's; see there.
+func (c *Courier) Identity() (id string, renewed bool) { return c.spool.Identity() }
+
 // LastBoot returns the boot behind which the next one's name has to sort: the greatest that the spool is at in any class, or
 // that was recovered or begun since it was opened. It is the zero Boot if there is none.
 func (c *Courier) LastBoot() telemetry.Boot { return c.last }

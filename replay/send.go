@@ -34,7 +34,7 @@ type Options struct {
 	Speed float64
 	// Linger is how long to wait, after the last message, for the ground to have everything.
 	Linger time.Duration
-	Random io.Reader // names the boot
+	Random io.Reader // names the boot and a new spool
 	Logger *slog.Logger
 }
 
@@ -62,6 +62,7 @@ type sender struct {
 func Send(ctx context.Context, o Options, recording *ulog.Reader) (Result, error) {
 	clock := env.SystemClock{}
 	o.Courier.Device, o.Courier.Disk, o.Courier.Delivery.Links = o.Device, o.Disk, len(o.Links)
+	o.Courier.Spool.Random = o.Random
 	c, err := courier.Open(o.Courier, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 	if err != nil {
 		return Result{}, err
