@@ -34,9 +34,11 @@ func replayCommand() *cobra.Command {
 		Use:   "replay RECORDING --to URL",
 		Short: "Send a recording to a ground as if a machine had just lived it",
 		Long: `Send a PX4 ULog recording through a courier to a ground: every message is numbered, spooled and delivered like a live
-one, with the recording's own monotonic times. The ground dates it by when it begins to arrive: at speed 1 every message as
-if it were live, at other speeds so that the last one is sent at its date, and none is dated into the future. A damaged place in the file is told and passed over where the format allows it;
+one, with the recording's own monotonic times. A damaged place in the file is told and passed over where the format allows it;
 the exit status is then 1.
+
+The ground dates the messages from when the first of it arrives: as if they were live, or, faster than life, so that the
+last one is dated when it is sent. None is dated into the future.
 
 With mqtts the broker's certificate is held against the system's authorities, or those in the file that a link's setting
 ca names (--config), or on Linux SSL_CERT_FILE.`,
