@@ -325,6 +325,39 @@ func TestRecoveryDeclaresWhatNeverCame(t *testing.T) {
 	}
 }
 
+// What a recovery found is told: what came into the spool, what never came, and what had been dropped, in all classes.
+func TestARecoveryTellsWhatItFound(t *testing.T) {
+	disk := simdisk.New()
+	r := open(t, disk, 1)
+	r.publish(packet.Normal, 7)
+	r.publish(packet.Bulk, 3)
+	stranger := &telemetry.Layout{Name: "stranger", Kind: telemetry.Reading, Fields: imu.Fields} // never defined: its record cannot be told
+	if _, err := r.producer.Publish(record(packet.Bulk, stranger, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for class, n := range map[packet.Class]int{packet.Urgent: 4, packet.Normal: 1} {
+		r.region.SetCeiling(class, r.region.Next(class))
+		for range n {
+			if _, err := r.producer.Publish(record(class, imu, 1)); !errors.Is(err, ring.ErrFull) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := r.SyncSpool(); err != nil { // with the layout
+		t.Fatal(err)
+	}
+	disk.Kill()
+	c := reopen(t, disk)
+	want := courier.Recovered{Boot: telemetry.Boot{1}, Records: 10, Unclean: 1, Dropped: 5}
+	if found, err := c.Recover(r.region); err != nil || found != want {
+		t.Errorf("found %+v, %v; want %+v", found, err, want)
+	}
+	want = courier.Recovered{Boot: telemetry.Boot{1}, Known: true}
+	if found, err := c.Recover(r.region); err != nil || found != want {
+		t.Errorf("once more: found %+v, %v; want %+v", found, err, want)
+	}
+}
+
 // The spool's folder was removed, and with it the layouts: what the ring still holds cannot be told any more, and is
 // declared.
 func TestRecoveryWithoutTheSpool(t *testing.T) {
