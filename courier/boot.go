@@ -29,6 +29,7 @@ type Recovered struct {
 // durable and the region may be removed.
 func (c *Courier) Recover(region *ring.Region) (Recovered, error) {
 	r := Recovered{Boot: region.Boot()}
+	c.remember(region.Boot())
 	begun, ended := c.spooled(region.Boot())
 	switch {
 	case ended, !begun && c.spool.State(packet.Urgent).Boot != (telemetry.Boot{}) && drained(region):
@@ -50,12 +51,13 @@ func (c *Courier) Recover(region *ring.Region) (Recovered, error) {
 		class := packet.ClassAt(i)
 		before := s.sorter.Next()
 		c.takeSorted(0, s)
-		unclean, err := c.sweep(s, region.Next(class))
+		var missing ledger.Set
+		unclean, err := c.sweep(s, region.Next(class), &missing)
 		if err != nil {
 			return r, err
 		}
 		r.Unclean += unclean
-		dropped, err := c.declareDropped(class, s)
+		dropped, err := c.declareDropped(class, s, &missing)
 		if err != nil {
 			return r, err
 		}
@@ -83,8 +85,8 @@ func (c *Courier) spooled(boot telemetry.Boot) (begun, ended bool) {
 }
 
 // drained reports whether a region says that nothing in it waits for the disk. That is how the region of a boot that has
-// ended is told from one that has not when the spool is at another boot: boots are named by the wall clock, which may
-// have been set back between them, so their order says nothing.
+// ended is told from one that has not when the spool is at another boot. The order of their names would say it as well, as
+// far as the spool remembers: one that was removed, or lost its last boots to damage, has let names begin anew.
 func drained(region *ring.Region) bool {
 	for i := range packet.Classes {
 		if class := packet.ClassAt(i); region.Durable(class) < region.Next(class) || region.Dropped(class) > 0 {
@@ -94,34 +96,35 @@ func drained(region *ring.Region) bool {
 	return true
 }
 
-// sweep moves everything that waits in a sorter into the batch, declaring what is missing up to end.
-func (c *Courier) sweep(s *stream, end uint64) (missing uint64, err error) {
-	lose := func(to uint64) error {
-		r := ledger.Range{First: s.sorter.Next(), Count: to - s.sorter.Next()}
+// sweep moves everything that waits in a sorter into the batch, declaring lost up to end what cannot be told: what is missing, which
+// it adds to the set, and records whose layout never came.
+func (c *Courier) sweep(s *stream, end uint64, missing *ledger.Set) (lost uint64, err error) {
+	for s.sorter.Next() < end {
+		r := ledger.Range{First: s.sorter.Next(), Count: end - s.sorter.Next()}
+		if first, count, gap := s.sorter.Gap(gapPatience, 0); gap {
+			r.Count = first + count - r.First
+			missing.Add(r)
+		} else if e, ok := s.sorter.Peek(); ok {
+			r.Count = e.Range.End() - r.First
+		} else {
+			missing.Add(r)
+		}
 		out, err := s.batcher.Lose(r, ledger.Unclean)
 		s.queue(out)
-		s.sorter.Skip(to)
-		missing += r.Count
-		return err
-	}
-	for s.sorter.Next() < end {
-		to := end
-		if first, count, gap := s.sorter.Gap(gapPatience, 0); gap {
-			to = first + count
-		} else if e, ok := s.sorter.Peek(); ok {
-			to = e.Range.End() // a record whose layout never came
-		}
-		if err := lose(to); err != nil {
-			return missing, err
+		s.sorter.Skip(r.End())
+		lost += r.Count
+		if err != nil {
+			return lost, err
 		}
 		c.takeSorted(0, s)
 	}
-	return missing, nil
+	return lost, nil
 }
 
-// declareDropped numbers what producers that have ended dropped and could not declare, and declares it lost.
-func (c *Courier) declareDropped(class packet.Class, s *stream) (uint64, error) {
-	first, n := c.region.NumberDropped(class)
+// declareDropped numbers what producers that have ended dropped and could not declare, and declares it lost. Missing is what
+// sweep found so.
+func (c *Courier) declareDropped(class packet.Class, s *stream, missing *ledger.Set) (uint64, error) {
+	first, n := c.region.NumberDropped(class, missing)
 	if n == 0 {
 		return 0, nil
 	}
@@ -192,6 +195,7 @@ func (c *Courier) Begin(boot telemetry.Boot) error {
 		return fmt.Errorf("courier: begin boot: %w", err)
 	}
 	c.boot = boot
+	c.remember(boot)
 	return nil
 }
 
@@ -242,10 +246,11 @@ func (c *Courier) detach() {
 func (c *Courier) End(now time.Duration) error {
 	for i, s := range c.streams {
 		class := packet.ClassAt(i)
-		if _, err := c.sweep(s, c.region.Next(class)); err != nil {
+		var missing ledger.Set
+		if _, err := c.sweep(s, c.region.Next(class), &missing); err != nil {
 			return err
 		}
-		if _, err := c.declareDropped(class, s); err != nil {
+		if _, err := c.declareDropped(class, s, &missing); err != nil {
 			return err
 		}
 		out, err := s.batcher.Finish()

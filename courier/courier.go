@@ -66,6 +66,7 @@ type Courier struct {
 	dead     *DeadLetters
 	delivery *delivery.Machine
 	boot     telemetry.Boot
+	last     telemetry.Boot // the greatest that is known
 
 	region   *ring.Region
 	consumer *ring.Consumer
@@ -127,6 +128,9 @@ func Open(o Options, rng *rand.Rand) (*Courier, error) {
 	if c.spool, err = spool.Open(o.Disk, o.Dir, o.Device, o.Spool); err != nil {
 		return nil, fmt.Errorf("courier: open: %w", err)
 	}
+	for i := range packet.Classes {
+		c.remember(c.spool.State(packet.ClassAt(i)).Boot)
+	}
 	if c.layouts, err = openLayouts(o.Disk, o.Dir+"/layouts"); err != nil {
 		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.spool.Close())
 	}
@@ -139,6 +143,19 @@ func Open(o Options, rng *rand.Rand) (*Courier, error) {
 // Close closes the files.
 func (c *Courier) Close() error {
 	return errors.Join(c.spool.Close(), c.layouts.close(), c.dead.Close())
+}
+
+// Identity is the spool's; see there.
+func (c *Courier) Identity() (id string, renewed bool) { return c.spool.Identity() }
+
+// LastBoot returns the boot behind which the next one's name has to sort: the greatest that the spool is at in any class, or
+// that was recovered or begun since it was opened. It is the zero Boot if there is none.
+func (c *Courier) LastBoot() telemetry.Boot { return c.last }
+
+func (c *Courier) remember(boot telemetry.Boot) {
+	if boot.Compare(c.last) > 0 {
+		c.last = boot
+	}
 }
 
 // Catalog returns the layouts that the courier knows. Layouts that a machine adds at its start need not be published.

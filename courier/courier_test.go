@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 	"time"
 
@@ -324,6 +325,39 @@ func TestRecoveryDeclaresWhatNeverCame(t *testing.T) {
 	}
 }
 
+// What a recovery found is told: what came into the spool, what never came, and what had been dropped, in all classes.
+func TestARecoveryTellsWhatItFound(t *testing.T) {
+	disk := simdisk.New()
+	r := open(t, disk, 1)
+	r.publish(packet.Normal, 7)
+	r.publish(packet.Bulk, 3)
+	stranger := &telemetry.Layout{Name: "stranger", Kind: telemetry.Reading, Fields: imu.Fields} // never defined: its record cannot be told
+	if _, err := r.producer.Publish(record(packet.Bulk, stranger, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for class, n := range map[packet.Class]int{packet.Urgent: 4, packet.Normal: 1} {
+		r.region.SetCeiling(class, r.region.Next(class))
+		for range n {
+			if _, err := r.producer.Publish(record(class, imu, 1)); !errors.Is(err, ring.ErrFull) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := r.SyncSpool(); err != nil { // with the layout
+		t.Fatal(err)
+	}
+	disk.Kill()
+	c := reopen(t, disk)
+	want := courier.Recovered{Boot: telemetry.Boot{1}, Records: 10, Unclean: 1, Dropped: 5}
+	if found, err := c.Recover(r.region); err != nil || found != want {
+		t.Errorf("found %+v, %v; want %+v", found, err, want)
+	}
+	want = courier.Recovered{Boot: telemetry.Boot{1}, Known: true}
+	if found, err := c.Recover(r.region); err != nil || found != want {
+		t.Errorf("once more: found %+v, %v; want %+v", found, err, want)
+	}
+}
+
 // The spool's folder was removed, and with it the layouts: what the ring still holds cannot be told any more, and is
 // declared.
 func TestRecoveryWithoutTheSpool(t *testing.T) {
@@ -342,6 +376,45 @@ func TestRecoveryWithoutTheSpool(t *testing.T) {
 	}
 	if err := c.Begin(telemetry.Boot{2}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The next boot's name has to sort behind every boot that is known: in any class of the spool, or in a ring.
+func TestTheLastBootIsTheGreatestThatIsKnown(t *testing.T) {
+	disk := simdisk.New()
+	last := func(when string, want byte) {
+		t.Helper()
+		c := reopen(t, disk)
+		defer c.Close()
+		if got := c.LastBoot(); got != (telemetry.Boot{want}) {
+			t.Errorf("%s: %s", when, got)
+		}
+	}
+	last("nothing", 0)
+	open(t, disk, 3)
+	disk.Kill()
+	last("begun", 3)
+	// A start that was cut short: one class is at another boot than the others.
+	s, err := spool.Open(disk, "spool", "rover", spool.Options{MinFree: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.Inject(simdisk.Fault{Ops: simdisk.OpWrite, Name: "/bulk/", Err: syscall.EIO})
+	if err := s.Begin(telemetry.Boot{7}, [packet.Classes]uint64{1, 1, 1}); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	disk.Kill()
+	last("begun in part", 7)
+	c := reopen(t, disk)
+	region, err := ring.Create("", ring.Options{Device: "rover", Boot: telemetry.Boot{9}, Producers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Recover(region); err != nil || c.LastBoot() != (telemetry.Boot{9}) {
+		t.Errorf("after a ring: %s, %v", c.LastBoot(), err)
+	}
+	if err := c.Begin(telemetry.Boot{8}); err != nil || c.LastBoot() != (telemetry.Boot{9}) {
+		t.Errorf("after an older one: %s, %v", c.LastBoot(), err)
 	}
 }
 

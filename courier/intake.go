@@ -274,7 +274,7 @@ func (c *Courier) Drained() bool {
 func (c *Courier) Flush(now time.Duration) {
 	for i, s := range c.streams {
 		if class := packet.ClassAt(i); s.sorter.Next() == c.region.Next(class) {
-			_, err := c.declareDropped(class, s)
+			_, err := c.declareDropped(class, s, &ledger.Set{})
 			c.failed(now, err)
 		}
 		out, err := s.batcher.Finish()

@@ -105,9 +105,9 @@ func TestAnEndThatIsNotDurableIsNone(t *testing.T) {
 	}
 }
 
-// A region says itself whether something in it waits for the disk. The names of boots, which a clock that was set back puts
-// in another order, do not.
-func TestAClockThatWasSetBackCostsNothing(t *testing.T) {
+// A region says itself whether something in it waits for the disk. The names of boots, whose order is lost with the spool that
+// remembered it, do not.
+func TestBootsOutOfOrderCostNothing(t *testing.T) {
 	disk := simdisk.New()
 	later := open(t, disk, 9)
 	later.publish(packet.Normal, 5)

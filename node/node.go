@@ -23,7 +23,8 @@ import (
 type Options struct {
 	Device     string
 	Components []fulmar.Component
-	// Disk holds the machine's data: the spool, the dead letters, the catalog.
+	// Disk holds the machine's data: the spool, the dead letters, the catalog. No other process may use it meanwhile: take a
+	// folder with env.LockFolder.
 	Disk env.Disk
 	// Links to the ground, most preferred first. None: everything stays in the spool.
 	Links   []link.Dialer
@@ -42,7 +43,7 @@ type Options struct {
 
 	Clock  env.Clock  // default env.SystemClock
 	Rings  Rings      // default SharedRings
-	Random io.Reader  // names boots
+	Random io.Reader  // names boots and a new spool
 	Rand   *rand.Rand // jitter
 	Logger *slog.Logger
 }
@@ -68,7 +69,7 @@ func (o Options) WithDefaults() Options {
 		o.Rings = SharedRings{Logger: o.Logger}
 	}
 	o.Courier.Device, o.Courier.Disk = o.Device, o.Disk
-	o.Courier.Delivery.Links = len(o.Links)
+	o.Courier.Delivery.Links, o.Courier.Spool.Random = len(o.Links), o.Random
 	return o
 }
 
@@ -78,6 +79,7 @@ type Node struct {
 	parts   []*part // in the order of their start
 	tasks   []*task
 	courier *courier.Courier
+	spool   string // its identity, which the rings bear
 	region  *ring.Region
 	house   *house
 	started int // of parts
@@ -201,17 +203,22 @@ func (n *Node) Open() (err error) {
 			n.region = nil
 		}
 	}()
+	identity, renewed := n.courier.Identity()
+	n.spool = identity
+	if renewed {
+		n.o.Logger.Warn("the spool's identity was missing or damaged, and it has a new one: a ring that an earlier process left is not found, and what was only there is declared lost")
+	}
 	if err := n.recover(); err != nil {
 		return err
 	}
-	boot, err := telemetry.NewBoot(time.Unix(0, now.Wall), n.o.Random)
+	boot, err := telemetry.NewBoot(n.courier.LastBoot(), time.Unix(0, now.Wall), n.o.Random)
 	if err != nil {
 		return err
 	}
 	if err := n.courier.Begin(boot); err != nil {
 		return err
 	}
-	n.region, err = n.o.Rings.Create(ring.Options{Device: n.o.Device, Boot: boot, Producers: len(n.tasks) + taskProducers,
+	n.region, err = n.o.Rings.Create(n.spool, ring.Options{Device: n.o.Device, Boot: boot, Producers: len(n.tasks) + taskProducers,
 		Capacity: n.o.RingBytes})
 	if err != nil {
 		return err
@@ -240,7 +247,7 @@ func (n *Node) filter() telemetry.Filter {
 }
 
 func (n *Node) recover() error {
-	regions, err := n.o.Rings.Leftovers(n.o.Device)
+	regions, err := n.o.Rings.Leftovers(n.spool, n.o.Device)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/env/simdisk"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/ring"
@@ -74,8 +75,8 @@ func (p *part) Stop(ctx context.Context) error {
 // ownRings keeps a machine's shared memory to the test.
 type ownRings struct{}
 
-func (ownRings) Create(o ring.Options) (*ring.Region, error) { return ring.Create("", o) }
-func (ownRings) Leftovers(string) ([]*ring.Region, error)    { return nil, nil }
+func (ownRings) Create(_ string, o ring.Options) (*ring.Region, error) { return ring.Create("", o) }
+func (ownRings) Leftovers(_, _ string) ([]*ring.Region, error)         { return nil, nil }
 
 func options(parts ...fulmar.Component) node.Options {
 	return node.Options{Device: "rover", Components: parts, Disk: simdisk.New(), Rings: ownRings{}, Random: rand.Reader,
@@ -301,7 +302,7 @@ func TestASecondProcessIsToldThatTheMachineRuns(t *testing.T) {
 	dir := t.TempDir()
 	var text bytes.Buffer
 	rings := node.SharedRings{Dir: dir, Logger: slog.New(slog.NewTextHandler(&text, nil))}
-	r, err := rings.Create(ring.Options{Device: "rover", Producers: 1})
+	r, err := rings.Create("a1", ring.Options{Device: "rover", Producers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,25 +310,136 @@ func TestASecondProcessIsToldThatTheMachineRuns(t *testing.T) {
 	if !r.Survives() {
 		t.Skip("this system has no shared memory that outlives a process")
 	}
-	if _, err := rings.Leftovers("rover"); !errors.Is(err, ring.ErrInUse) || !strings.Contains(fmt.Sprint(err), "running already") {
+	if _, err := rings.Leftovers("a1", "rover"); !errors.Is(err, ring.ErrInUse) || !strings.Contains(fmt.Sprint(err), "running already") {
 		t.Errorf("error %v", err)
 	}
-	if left, err := rings.Leftovers("rov"); err != nil || len(left) != 0 {
+	if left, err := rings.Leftovers("a1", "rov"); err != nil || len(left) != 0 {
 		t.Errorf("another machine's ring: %v, %v", left, err)
 	}
-	// One of the same name with data of its own: neither sees the other's.
-	scoped := rings
-	scoped.Scope = "a1"
-	if left, err := scoped.Leftovers("rover"); err != nil || len(left) != 0 {
-		t.Errorf("a ring of another scope: %v, %v", left, err)
+	// One of the same name with a spool of its own: neither sees the other's.
+	if left, err := rings.Leftovers("b2", "rover"); err != nil || len(left) != 0 {
+		t.Errorf("another spool's ring: %v, %v", left, err)
 	}
-	own, err := scoped.Create(ring.Options{Device: "rover", Boot: telemetry.Boot{1}, Producers: 1})
+	own, err := rings.Create("b2", ring.Options{Device: "rover", Boot: telemetry.Boot{1}, Producers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer own.Close()
-	if _, err := scoped.Leftovers("rover"); !errors.Is(err, ring.ErrInUse) {
+	if _, err := rings.Leftovers("b2", "rover"); !errors.Is(err, ring.ErrInUse) {
 		t.Errorf("its own: %v", err)
+	}
+}
+
+// rover opens a machine on a disk, with rings in a folder that others use too.
+func rover(t *testing.T, disk *simdisk.Disk, rings node.SharedRings) (*node.Node, error) {
+	t.Helper()
+	o := options()
+	o.Disk, o.Rings, o.Logger = disk, rings, rings.Logger
+	n, err := node.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, n.Open()
+}
+
+// What a killed process left is found by the spool's identity: wherever its folder was moved to, and by no other machine of
+// that name.
+func TestARingIsFoundWhereverItsSpoolIs(t *testing.T) {
+	var log bytes.Buffer
+	rings := node.SharedRings{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	here, other := simdisk.New(), simdisk.New()
+	n, err := rover(t, here, rings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !n.Region().Survives() {
+		t.Skip("this system has no shared memory that outlives a process")
+	}
+	m, err := rover(t, other, rings)
+	if err != nil {
+		t.Fatalf("beside another of its name: %v", err)
+	}
+	// A copy of the folder is the same spool, and its ring is in use: it is not taken away from who lives.
+	if _, err := rover(t, here.Clone(), rings); !errors.Is(err, ring.ErrInUse) || !strings.Contains(err.Error(), `"rover" is running already`) ||
+		!strings.Contains(err.Error(), "copied") {
+		t.Errorf("a copy: %v", err)
+	}
+	numbered := n.Region().Next(fulmar.Urgent)
+	if numbered == 0 {
+		t.Fatal("nothing was published")
+	}
+	if err := errors.Join(n.Region().Close(), m.Close(true)); err != nil {
+		t.Fatal(err)
+	}
+	here.Kill()
+	if m, err = rover(t, other, rings); err != nil || strings.Contains(log.String(), "recovered") {
+		t.Fatalf("another machine: %v\n%s", err, log.String())
+	}
+	if err := m.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	moved := here.Clone()
+	if n, err = rover(t, moved, rings); err != nil || !strings.Contains(log.String(), fmt.Sprintf("records=%d", numbered)) {
+		t.Fatalf("moved: %v\n%s", err, log.String())
+	}
+	if strings.Contains(log.String(), "identity") {
+		t.Errorf("an identity that was there is complained about:\n%s", log.String())
+	}
+	if err := n.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	// Without its identity a spool is another one, and says so.
+	files, err := moved.ReadDir("spool/identity")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		if err := errors.Join(moved.Remove("spool/identity/"+f.Name), moved.SyncDir("spool/identity")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err = rover(t, moved, rings); err != nil || !strings.Contains(log.String(), "identity was missing") {
+		t.Errorf("without an identity: %v\n%s", err, log.String())
+	}
+	if err := n.Close(true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wallClock is a clock whose wall time the test sets.
+type wallClock struct{ wall time.Time }
+
+func (c wallClock) Now() env.Time { return env.Time{Wall: c.wall.UnixNano()} }
+
+// Boots sort in the order in which they began, also when the clock was set back between two of them, and whether the boot
+// before had ended or was killed.
+func TestBootsAscendThoughTheClockIsSetBack(t *testing.T) {
+	disk, rings := simdisk.New(), node.SharedRings{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+	right := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	var last telemetry.Boot
+	for i, wall := range []time.Time{right, right.Add(-48 * time.Hour), time.Unix(0, 0), right.Add(time.Second), right.Add(time.Second), time.Unix(0, 0)} {
+		o := options()
+		o.Disk, o.Rings, o.Clock = disk, rings, wallClock{wall}
+		n, err := node.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Open(); err != nil {
+			t.Fatal(err)
+		}
+		boot := n.Region().Boot()
+		if boot.Compare(last) <= 0 {
+			t.Errorf("at %s boot %s came after %s", wall, boot, last)
+		}
+		last = boot
+		if i%2 == 0 {
+			disk.Kill()
+			_ = n.Region().Close()
+			continue
+		}
+		if err := n.Close(true); err != nil { // the ring is gone
+			t.Fatal(err)
+		}
 	}
 }
 

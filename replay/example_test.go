@@ -12,7 +12,6 @@ import (
 	"github.com/fulmar-io/fulmar/env/simdisk"
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/link/file"
-	"github.com/fulmar-io/fulmar/recording/ulog"
 	"github.com/fulmar-io/fulmar/recording/ulog/ulogtest"
 	"github.com/fulmar-io/fulmar/replay"
 )
@@ -25,17 +24,13 @@ func Example() {
 	for i := range 100 {
 		flight = ulogtest.AppendMessage(flight, 'D', uint16(1), uint64(1000*i), [3]float32{float32(i)})
 	}
-	recording, err := ulog.NewReader(bytes.NewReader(flight), ulog.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
 	stick, err := os.MkdirTemp("", "stick-")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer func() { _ = os.RemoveAll(stick) }()
 	result, err := replay.Send(context.Background(), replay.Options{Device: "rover", Disk: simdisk.New(), Links: []link.Dialer{file.Dialer{Dir: stick, Device: "rover"}},
-		Random: rand.Reader, Logger: slog.New(slog.DiscardHandler)}, recording)
+		Random: rand.Reader, Logger: slog.New(slog.DiscardHandler)}, bytes.NewReader(flight))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -30,11 +30,13 @@ type Options struct {
 	Courier courier.Options
 	// Filter holds messages back; nil passes all.
 	Filter telemetry.Filter
-	// Speed is how fast: 1 is real time, 2 twice that, 0 as fast as it goes.
+	// Speed is how fast: 1 is real time, 2 twice that, 0 as fast as it goes. A gap in the recording of more than a minute is
+	// not waited for.
 	Speed float64
 	// Linger is how long to wait, after the last message, for the ground to have everything.
 	Linger time.Duration
-	Random io.Reader // names the boot
+	Clock  env.Clock // the courier's. Default env.SystemClock
+	Random io.Reader // names the boot and a new spool
 	Logger *slog.Logger
 }
 
@@ -54,19 +56,29 @@ type sender struct {
 	o         Options
 	publisher *fulmar.Publisher
 	w         packet.Writer
+	found     survey
 	result    Result
 }
 
-// Send publishes a recording and delivers it. The error is nil when all of it is in the spool; whether the ground has it
-// too, Result.Account.Waiting tells.
-func Send(ctx context.Context, o Options, recording *ulog.Reader) (Result, error) {
-	clock := env.SystemClock{}
+// Send publishes a PX4 ULog recording, which it reads twice, and delivers it. The error is nil when all of it is in the spool;
+// whether the ground has it too, Result.Account.Waiting tells.
+func Send(ctx context.Context, o Options, file io.ReadSeeker) (Result, error) {
+	s := &sender{o: o}
+	recording, err := s.read(ctx, file)
+	if err != nil {
+		return Result{}, err
+	}
+	clock := o.Clock
+	if clock == nil {
+		clock = env.SystemClock{}
+	}
 	o.Courier.Device, o.Courier.Disk, o.Courier.Delivery.Links = o.Device, o.Disk, len(o.Links)
+	o.Courier.Spool.Random = o.Random
 	c, err := courier.Open(o.Courier, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 	if err != nil {
 		return Result{}, err
 	}
-	boot, err := telemetry.NewBoot(time.Unix(0, clock.Now().Wall), o.Random)
+	boot, err := telemetry.NewBoot(c.LastBoot(), time.Unix(0, clock.Now().Wall), o.Random)
 	if err == nil {
 		err = c.Begin(boot)
 	}
@@ -78,7 +90,6 @@ func Send(ctx context.Context, o Options, recording *ulog.Reader) (Result, error
 	if err != nil {
 		return Result{}, errors.Join(err, c.Close())
 	}
-	s := &sender{o: o}
 	if err = c.Attach(region, own); err == nil {
 		s.publisher, err = fulmar.NewPublisher(region, source, o.Filter)
 	}
@@ -86,6 +97,25 @@ func Send(ctx context.Context, o Options, recording *ulog.Reader) (Result, error
 		err = s.send(ctx, c, recording, func() time.Duration { return time.Duration(clock.Now().Mono) })
 	}
 	return s.result, errors.Join(err, c.Close(), region.Close())
+}
+
+// read surveys a recording and returns a reader for the second time.
+func (s *sender) read(ctx context.Context, file io.ReadSeeker) (*ulog.Reader, error) {
+	begin, err := file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil, fmt.Errorf("replay: a recording is read twice: %w", err)
+	}
+	r, err := ulog.NewReader(file, ulog.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.survey(ctx, r); err != nil {
+		return nil, fmt.Errorf("replay: %w", err)
+	}
+	if _, err := file.Seek(begin, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("replay: read it again: %w", err)
+	}
+	return ulog.NewReader(file, ulog.Options{})
 }
 
 // send runs the courier beside the publishing.

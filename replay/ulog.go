@@ -13,10 +13,9 @@ import (
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
-// publish sends the messages of a PX4 log, in the file's order.
-func (s *sender) publish(ctx context.Context, r *ulog.Reader) error {
-	known := make(map[telemetry.LayoutID]bool)
-	pace := pacer{speed: s.o.Speed, started: time.Now()}
+// each calls f with the messages of a PX4 log, in the file's order, and damaged with what is passed over. An error of the
+// file's, or of f, ends it.
+func each(r *ulog.Reader, damaged func(error), f func(e ulog.Entry, mono int64) error) error {
 	for {
 		e, err := r.Next()
 		var damage *ulog.DamageError
@@ -24,78 +23,91 @@ func (s *sender) publish(ctx context.Context, r *ulog.Reader) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.As(err, &damage):
-			s.result.Damaged = append(s.result.Damaged, err)
+			damaged(err)
 			continue
 		case err != nil:
-			return fmt.Errorf("replay: %w", err)
+			return err
 		}
 		if e.Kind != ulog.Data {
 			continue
 		}
 		h, err := packet.ParseHeader(e.Record.Packet)
 		if err != nil {
-			return fmt.Errorf("replay: message at %d: %w", e.Offset, err)
+			return fmt.Errorf("message at %d: %w", e.Offset, err)
 		}
-		if id := e.Record.Layout.ID(); !known[id] {
-			known[id] = true
-			if err := s.define(ctx, e.Record.Layout, h.Mono); err != nil {
+		if err := f(e, h.Mono); err != nil {
+			return err
+		}
+	}
+}
+
+// survey is what a recording's first reading finds.
+type survey struct {
+	layouts []*telemetry.Layout // in the order of their first messages
+	known   map[telemetry.LayoutID]bool
+	anchor  anchor
+}
+
+// survey reads a recording once, as far as it can be read: the second reading will tell where that ends, after it has sent what
+// is before.
+func (s *sender) survey(ctx context.Context, r *ulog.Reader) error {
+	s.found = survey{known: make(map[telemetry.LayoutID]bool), anchor: anchor{pace: pacer{speed: s.o.Speed}}}
+	_ = each(r, func(error) {}, func(e ulog.Entry, mono int64) error {
+		s.found.anchor.add(mono)
+		if id := e.Record.Layout.ID(); !s.found.known[id] {
+			s.found.known[id] = true
+			s.found.layouts = append(s.found.layouts, e.Record.Layout)
+		}
+		return ctx.Err()
+	})
+	return ctx.Err()
+}
+
+// publish sends the layouts, and then the messages in their time.
+func (s *sender) publish(ctx context.Context, r *ulog.Reader) error {
+	for i, l := range s.found.layouts {
+		if err := s.define(ctx, l, i == len(s.found.layouts)-1); err != nil {
+			return err
+		}
+	}
+	pace, started := pacer{speed: s.o.Speed}, time.Now()
+	damaged := func(err error) { s.result.Damaged = append(s.result.Damaged, err) }
+	return each(r, damaged, func(e ulog.Entry, mono int64) error {
+		if id := e.Record.Layout.ID(); !s.found.known[id] { // the file has grown
+			s.found.known[id] = true
+			if err := s.define(ctx, e.Record.Layout, false); err != nil {
 				return err
 			}
 		}
-		if err := pace.wait(ctx, h.Mono); err != nil {
+		if err := pace.wait(ctx, started, mono); err != nil {
 			return err
 		}
 		if err := s.publisher.PublishWait(ctx, e.Record); err != nil {
-			return fmt.Errorf("replay: message at %d: %w", e.Offset, err)
+			return fmt.Errorf("message at %d: %w", e.Offset, err)
 		}
 		s.result.Messages++
 		if _, filtered, _ := s.publisher.Counts(); filtered > s.result.Filtered {
 			s.result.Filtered = filtered
-			continue
+			return nil
 		}
 		s.result.Readings += uint64(e.Record.Layout.Series())
-	}
+		return nil
+	})
 }
 
-func (s *sender) define(ctx context.Context, l *fulmar.Layout, mono int64) error {
-	b, err := telemetry.AppendDefinition(&s.w, l, packet.Urgent, mono, 0)
+// define publishes a layout, with the time that is to be dated as the beginning. The last one is waited for until it is in the
+// spool: everything after it is sent after it.
+func (s *sender) define(ctx context.Context, l *fulmar.Layout, last bool) error {
+	b, err := telemetry.AppendDefinition(&s.w, l, packet.Urgent, s.found.anchor.mono, 0)
+	publish := s.publisher.PublishWait
+	if last {
+		publish = s.publisher.PublishDurable
+	}
 	if err == nil {
-		err = s.publisher.PublishWait(ctx, telemetry.Record{Layout: telemetry.LayoutRecords, Packet: b})
+		err = publish(ctx, telemetry.Record{Layout: telemetry.LayoutRecords, Packet: b})
 	}
 	if err != nil {
-		return fmt.Errorf("replay: define %q: %w", l.Name, err)
+		return fmt.Errorf("define %q: %w", l.Name, err)
 	}
 	return nil
-}
-
-// pacer holds messages back until their time has come.
-type pacer struct {
-	speed   float64
-	started time.Time
-	first   int64
-	begun   bool
-}
-
-// A timestamp far outside the rest must not hold up the others for years.
-const longestWait = time.Minute
-
-func (p *pacer) wait(ctx context.Context, mono int64) error {
-	if p.speed <= 0 {
-		return ctx.Err()
-	}
-	if !p.begun {
-		p.begun, p.first = true, mono
-	}
-	wait := time.Until(p.started.Add(time.Duration(float64(mono-p.first) / p.speed)))
-	if wait <= 0 || wait > longestWait {
-		return ctx.Err()
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

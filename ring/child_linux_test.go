@@ -255,7 +255,11 @@ func recoverRegion(path string, j journal, largest int) (*recovered, error) {
 	}
 	for i := range packet.Classes {
 		v.next[i] = r.Next(packet.ClassAt(i))
-		_, v.dropped[i] = r.NumberDropped(packet.ClassAt(i))
+		var missing ledger.Set
+		for g := range v.numbers[i].Missing(ledger.Range{Count: v.next[i]}) {
+			missing.Add(g)
+		}
+		_, v.dropped[i] = r.NumberDropped(packet.ClassAt(i), &missing)
 	}
 	return v, nil
 }

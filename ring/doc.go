@@ -11,7 +11,7 @@
 //	offset      content
 //	     0      magic, version, geometry, device, boot, CRC-32C: written once
 //	   512      per class: next, ceiling, durable; each on its own cache line
-//	  4096      per producer: 4 KiB of control (head, tail, dropped per class), then its slots
+//	  4096      per producer: 4 KiB of control (head, tail, dropped per class, claim), then its slots
 //
 // A slot is a commit word (32 bits of its position's tag, 8 of kind, 24 of length), the CRC-32C of its content, and the
 // content, padded to 8 bytes. The commit word is stored after the content and the head after the commit word, atomically;

@@ -114,9 +114,9 @@ func (v *recovered) check(j journal, producers uint64) error {
 		runs, numbers := v.gaps(i)
 		holes += runs
 		told := v.declared[i] + v.dropped[i]
-		// One call of each producer may have counted a drop and not returned; one that was declaring leaves what it was
-		// about to declare without a number's holder.
-		if told+numbers < drops[i] || told > drops[i]+producers {
+		// One call of each producer may have counted a drop and not returned, or have taken a number that nobody holds; one
+		// that was declaring leaves what it was about to declare without a number's holder too, and counts it no more.
+		if lost := told + numbers; lost < drops[i] || lost > drops[i]+producers {
 			return fmt.Errorf("%s: %d packets were dropped, %d are declared or counted, %d numbers are missing", packet.ClassAt(i), drops[i], told, numbers)
 		}
 		if runs == 0 && told < drops[i] {

@@ -5,6 +5,7 @@ package ring
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -38,13 +39,25 @@ func createMemory(path string, size int) (memory, error) {
 func openMemory(path string) (memory, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return memory{}, fmt.Errorf("ring: open: %w", err)
+		return memory{}, fmt.Errorf("ring: open: %w", owned(path, err))
 	}
 	m, err := mapFile(f, path, 0)
 	if err != nil {
 		return memory{}, errors.Join(fmt.Errorf("ring: open: %w", err), f.Close())
 	}
 	return m, nil
+}
+
+// owned says whose file it is that this process may not open.
+func owned(path string, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return err
+	}
+	return fmt.Errorf("the file belongs to the user %d, this process to %d: %w", st.Uid, os.Geteuid(), err)
 }
 
 // mapFile locks and maps f; a size other than 0 is what the file is made to hold, with memory behind all of it.

@@ -46,15 +46,12 @@ func (p *Producer) Publish(b []byte) (seq uint64, err error) {
 		dropped.Add(1)
 		return 0, ErrFull
 	}
-	first, ok := p.number(class, lost+1)
+	first, ok := p.number(class, lost, 1)
 	if !ok {
 		dropped.Add(1)
 		return 0, ErrFull
 	}
 	if lost > 0 {
-		// Before the declaration is committed: a crash in between leaves numbers that nobody holds, which the recovery
-		// declares lost, once.
-		dropped.Add(-lost)
 		p.declare(class, first, lost)
 	}
 	seq = first + lost
@@ -80,12 +77,11 @@ func (p *Producer) Flush() bool {
 		if !p.room(slotSize(lostSize)) {
 			return false
 		}
-		first, ok := p.number(class, lost)
+		first, ok := p.number(class, lost, 0)
 		if !ok {
 			done = false
 			continue
 		}
-		dropped.Add(-lost)
 		p.declare(class, first, lost)
 	}
 	return done
@@ -105,18 +101,32 @@ func (p *Producer) room(need uint64) bool {
 	return p.head+need-p.tail <= size
 }
 
-// number takes n consecutive numbers of a class, or none if they would reach the ceiling.
-func (p *Producer) number(class packet.Class, n uint64) (uint64, bool) {
-	next, ceiling := p.r.class(class, 0), p.r.class(class, 64)
+// number takes consecutive numbers of a class, for what was dropped and for as many packets, or none if they would reach the
+// ceiling. What was dropped is counted no more then, before its declaration is committed: a crash in between leaves numbers that
+// nobody holds, which the recovery declares lost, once. For a crash between the numbers and the count there is the claim.
+func (p *Producer) number(class packet.Class, lost, packets uint64) (first uint64, ok bool) {
+	next, ceiling, n := p.r.class(class, 0), p.r.class(class, 64), lost+packets
 	for {
-		first := next.Load()
+		first = next.Load()
 		if limit := ceiling.Load(); first+n > limit || first+n < first {
+			if lost > 0 {
+				p.s.claimed().Store(0)
+			}
 			return 0, false
 		}
+		if lost > 0 {
+			p.s.claimFirst().Store(first)
+			p.s.claimed().Store(lost<<8 | uint64(class))
+		}
 		if next.CompareAndSwap(first, first+n) {
-			return first, true
+			break
 		}
 	}
+	if lost > 0 {
+		p.s.dropped(class).Add(-lost)
+		p.s.claimed().Store(0)
+	}
+	return first, true
 }
 
 // place returns the position for a slot with n bytes of content, filling what is left before the end if it does not fit.

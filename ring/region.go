@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/ledger"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
@@ -174,10 +175,20 @@ func (r *Region) Dropped(c packet.Class) uint64 {
 }
 
 // NumberDropped gives numbers to the dropped packets of a class and returns them as a range, for the courier to declare
-// lost. Only for a region whose producers have ended.
-func (r *Region) NumberDropped(c packet.Class) (first, count uint64) {
+// lost. Only for a region whose producers have ended. Missing are the numbers that were given out and that nobody holds, which are
+// declared lost too: a producer that was stopped right after it had taken numbers for what it dropped has them there, and they are
+// removed from missing, so that they are not another's as well. Two producers that were stopped within the few instructions
+// in which both want the same numbers may be taken for each other.
+func (r *Region) NumberDropped(c packet.Class, missing *ledger.Set) (first, count uint64) {
 	for i := range r.producers {
-		count += r.ring(i).dropped(c).Swap(0)
+		s := r.ring(i)
+		n := s.dropped(c).Swap(0)
+		claim := ledger.Range{First: s.claimFirst().Load(), Count: n}
+		if n > 0 && s.claimed().Load() == n<<8|uint64(c) && missing.Contains(claim) {
+			missing.Remove(claim)
+			continue
+		}
+		count += n
 	}
 	return r.class(c, 0).Add(count) - count, count
 }
@@ -212,7 +223,13 @@ func (r *Region) ring(i int) slots {
 func (s slots) head() *atomic.Uint64                  { return word(s.control, 0) }
 func (s slots) tail() *atomic.Uint64                  { return word(s.control, 64) }
 func (s slots) dropped(c packet.Class) *atomic.Uint64 { return word(s.control, 128+64*c.Index()) }
-func (s slots) commit(pos uint64) *atomic.Uint64      { return word(s.data, int(pos)&(len(s.data)-1)) }
+
+// claimFirst and claimed are the numbers that the producer is about to take for what it dropped: the first, and how many, shifted
+// by 8 bits for their class; 0 when it is about no such thing.
+func (s slots) claimFirst() *atomic.Uint64 { return word(s.control, 320) }
+func (s slots) claimed() *atomic.Uint64    { return word(s.control, 328) }
+
+func (s slots) commit(pos uint64) *atomic.Uint64 { return word(s.data, int(pos)&(len(s.data)-1)) }
 func (s slots) content(pos uint64, n int) []byte {
 	at := int(pos)&(len(s.data)-1) + slotHeader
 	return s.data[at : at+n]

@@ -177,7 +177,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("device %q: %v", name, err)
 		}
 	}
-	b, err := telemetry.NewBoot(time.UnixMilli(0x0123456789ab), strings.NewReader("0123456789"))
+	b, err := telemetry.NewBoot(telemetry.Boot{}, time.UnixMilli(0x0123456789ab), strings.NewReader("0123456789"))
 	if err != nil || !strings.HasPrefix(b.String(), "0123456789ab30313233") {
 		t.Errorf("boot %s, %v", b, err)
 	}
@@ -189,7 +189,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("boot %q parses", s)
 		}
 	}
-	if _, err := telemetry.NewBoot(time.Now(), strings.NewReader("")); err == nil {
+	if _, err := telemetry.NewBoot(telemetry.Boot{}, time.Now(), strings.NewReader("")); err == nil {
 		t.Error("a boot without randomness")
 	}
 	s := telemetry.Stream{Device: "rover", Class: packet.Bulk}

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -61,21 +62,44 @@ func (k *Kind) UnmarshalText(b []byte) error {
 	return fmt.Errorf("telemetry: kind %q: %w: want reading, health, diagnostics, event or definition", b, ErrInvalid)
 }
 
-// Boot names one start of a machine's control half: 48 bits of Unix milliseconds, then 80 random bits. Boots sort by
-// time as far as the machine's clock can be believed; the random bits keep two boots apart when it cannot.
+// Boot names one start of a machine's control half: 48 bits of milliseconds, then 80 random bits. The milliseconds are
+// those since 1970 where the machine's clock can be believed, and where it cannot they follow on those of the boot before: the
+// boots of a machine sort in the order in which they began, as far as its spool remembers. The random bits keep two boots apart
+// when it does not. The zero Boot is none.
 type Boot [16]byte
 
-// NewBoot makes a boot's name from the wall time and a source of randomness.
-func NewBoot(wall time.Time, random io.Reader) (Boot, error) {
+// bootMillis is what the milliseconds of a boot's name are below: they end in the year 10889.
+const bootMillis = 1 << 48
+
+// NewBoot makes a boot's name that sorts behind another's, from the wall time and a source of randomness. A wall time that
+// a name cannot hold, before 1970 say, is none. Only behind a boot in the very last millisecond there is nothing: names made there
+// share it.
+func NewBoot(after Boot, wall time.Time, random io.Reader) (Boot, error) {
 	var b Boot
 	if _, err := io.ReadFull(random, b[6:]); err != nil {
 		return b, fmt.Errorf("telemetry: name a boot: %w", err)
 	}
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(wall.UnixMilli()))
-	copy(b[:6], ms[2:])
+	ms := wall.UnixMilli()
+	if ms < 0 || ms >= bootMillis {
+		ms = 0
+	}
+	if after != (Boot{}) {
+		ms = min(max(ms, after.millis()+1), bootMillis-1)
+	}
+	var name [8]byte
+	binary.BigEndian.PutUint64(name[:], uint64(ms))
+	copy(b[:6], name[2:])
 	return b, nil
 }
+
+func (b Boot) millis() int64 {
+	var name [8]byte
+	copy(name[2:], b[:6])
+	return int64(binary.BigEndian.Uint64(name[:]))
+}
+
+// Compare returns -1, 0 or +1, as b sorts before, at or behind another boot.
+func (b Boot) Compare(other Boot) int { return bytes.Compare(b[:], other[:]) }
 
 // ParseBoot reads what Boot.String wrote.
 func ParseBoot(s string) (Boot, error) {

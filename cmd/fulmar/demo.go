@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	crand "crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,13 +75,16 @@ func demo(c *cobra.Command, o demoOptions) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.data)) }()
 		rings.Dir = o.data // what it leaves behind, if it is killed, is nobody's to find
-	} else if rings.Scope, err = scopeOf(o.data); err != nil {
-		return err
 	}
 	machine, ground, err := o.settings(c)
 	if err != nil {
 		return err
 	}
+	unlock, err := lock(machine.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	r, err := openReceiver(c.Context(), ground)
 	if err != nil {
 		return err
@@ -154,17 +155,6 @@ func (o demoOptions) settings(c *cobra.Command) (machine node.Settings, ground s
 			hint: "leave them out, or use fulmar ground and fulmar replay"}
 	}
 	return machine, ground, err
-}
-
-// scopeOf is the scope of the rings of a demo that keeps its data in a folder: every demo's rover has the same name, and
-// what one left behind is for the next one on the same data, not for another.
-func scopeOf(dir string) (string, error) {
-	path, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256([]byte(path))
-	return hex.EncodeToString(sum[:8]), nil
 }
 
 func demoNode(s node.Settings, seed uint64, mqtt string, rings node.Rings) (*node.Node, error) {

@@ -63,14 +63,18 @@ func (j *journalist) step(s *fulmar.Step) error {
 }
 
 // machineChild runs a machine until SIGTERM: journalists, or the demo's rover.
-func machineChild(kind, device, dir, broker, life string) error {
+func machineChild(kind, device, dir, broker, life string) (err error) {
 	parts := rover.Components(1)
 	if kind == "machine" {
-		var err error
 		if parts, err = journalists(dir, life); err != nil {
 			return err
 		}
 	}
+	unlock, err := env.LockFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	disk, err := env.NewOSDisk(dir)
 	if err != nil {
 		return err
@@ -80,11 +84,7 @@ func machineChild(kind, device, dir, broker, life string) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	scope, err := scopeOf(dir)
-	if err != nil {
-		return err
-	}
-	m, err := node.New(node.Options{Device: device, Rings: node.SharedRings{Scope: scope, Logger: logger}, Components: parts, Disk: disk, Links: []link.Dialer{d}, Linger: 30 * time.Second,
+	m, err := node.New(node.Options{Device: device, Rings: node.SharedRings{Logger: logger}, Components: parts, Disk: disk, Links: []link.Dialer{d}, Linger: 30 * time.Second,
 		Courier: demoDefaults().Courier.Options(), Random: crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), 1)),
 		Logger: logger})
 	if err != nil {

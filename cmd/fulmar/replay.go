@@ -16,7 +16,6 @@ import (
 
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/node"
-	"github.com/fulmar-io/fulmar/recording/ulog"
 	"github.com/fulmar-io/fulmar/replay"
 	"github.com/fulmar-io/fulmar/telemetry"
 )
@@ -35,8 +34,11 @@ func replayCommand() *cobra.Command {
 		Use:   "replay RECORDING --to URL",
 		Short: "Send a recording to a ground as if a machine had just lived it",
 		Long: `Send a PX4 ULog recording through a courier to a ground: every message is numbered, spooled and delivered like a live
-one, with the recording's own times. A damaged place in the file is told and passed over where the format allows it;
+one, with the recording's own monotonic times. A damaged place in the file is told and passed over where the format allows it;
 the exit status is then 1.
+
+The ground dates the messages from when the first of it arrives: as if they were live, or, faster than life, so that the
+last one is dated when it is sent. None is dated into the future.
 
 With mqtts the broker's certificate is held against the system's authorities, or those in the file that a link's setting
 ca names (--config), or on Linux SSL_CERT_FILE.`,
@@ -85,10 +87,6 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	reader, err := ulog.NewReader(f, ulog.Options{})
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
 	temporary := s.Data == ""
 	if temporary {
 		if s.Data, err = os.MkdirTemp("", "fulmar-replay-"); err != nil {
@@ -115,7 +113,7 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 	}
 	started := time.Now()
 	result, err := replay.Send(c.Context(), replay.Options{Device: s.Device, Disk: disk, Links: links, Courier: s.Courier.Options(), Filter: newFilter(), Speed: o.speed, Linger: s.Linger,
-		Random: crand.Reader, Logger: slog.Default()}, reader)
+		Random: crand.Reader, Logger: slog.Default()}, f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

@@ -1,6 +1,7 @@
 package spool_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/fulmar-io/fulmar/courier/spool"
@@ -112,4 +113,59 @@ func TestTheAccountOfWhatIsSentAgain(t *testing.T) {
 	s = s.again()
 	s.want("opened once more", 50, 50, 0, 0)
 	s.must(s.Close())
+}
+
+// What is damaged at a boot's end has no later frame of the boot to miss it: the next boot's begin does.
+func TestDamageAtABootsEndIsDeclared(t *testing.T) {
+	for _, ended := range []bool{true, false} {
+		s := open(t, simdisk.New())
+		s.must(s.Begin(telemetry.Boot{1}, [packet.Classes]uint64{1000, 1000, 1000}))
+		for first := uint64(0); first < 30; first += 10 {
+			_, err := s.Append(packet.Normal, frameOf(telemetry.Boot{1}, first, 10))
+			s.must(err)
+		}
+		if ended {
+			s.must(s.End())
+		}
+		s.must(s.Begin(telemetry.Boot{2}, [packet.Classes]uint64{1000, 1000, 1000}))
+		_, err := s.Append(packet.Normal, frameOf(telemetry.Boot{2}, 0, 10))
+		s.must(err)
+		s.must(s.Sync())
+		damage(t, s.disk, frameOf(telemetry.Boot{1}, 20, 10))
+		s.end(false)
+		if a := s.Account(packet.Normal); a.Check() != nil || a.LostBy[ledger.Corrupted] != 10 {
+			t.Errorf("ended %t: %+v", ended, a)
+		}
+		frames, _ := s.Load(packet.Normal, 100, 1<<20)
+		if len(frames) != 1 || frames[0].Boot != (telemetry.Boot{1}) || frames[0].Range != (ledger.Range{First: 20, Count: 10}) {
+			t.Fatalf("ended %t: declared %+v", ended, frames)
+		}
+		if h, err := frame.Peek(frames[0].Data); err != nil || h.Mode != frame.Lost || h.Reason != ledger.Corrupted {
+			t.Errorf("ended %t: %+v, %v", ended, h, err)
+		}
+		s.end(false)
+		if a := s.Account(packet.Normal); a.Numbered != 40 || a.Delivered != 30 || a.Waiting != 0 {
+			t.Errorf("ended %t, and delivered: %+v", ended, a)
+		}
+		s.must(s.Close())
+	}
+}
+
+// damage flips a bit where a frame lies in the log of its class.
+func damage(t *testing.T, disk *simdisk.Disk, f []byte) {
+	t.Helper()
+	files, err := disk.ReadDir("spool/normal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		name := "spool/normal/" + file.Name
+		if at := bytes.Index(disk.File(name), f); at >= 0 {
+			if err := disk.FlipBit(name, int64(8*at+100)); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("nothing to damage")
 }

@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/fulmar-io/fulmar/courier/delivery"
@@ -176,6 +177,9 @@ func (c *class) read(most, bytes int) (frames []delivery.Frame, next uint64) {
 	for len(frames) < most && bytes > 0 && c.load.index <= c.log.Durable() {
 		e := &entry{index: c.load.index}
 		record, err := c.log.ReadAt(c.load.index, nil)
+		if err == nil {
+			record, err = c.valid(c.load.index, record)
+		}
 		if err != nil && !givenUp(err, &c.tries, readTries) {
 			break // the disk does not answer: again later
 		}
@@ -210,6 +214,26 @@ func givenUp(err error, tries *int, most int) bool {
 	return *tries >= most
 }
 
+// valid returns a record, or nil for a declaration of what was to yield and did not: a power cut has left only the beginning of
+// what lets go, and what was to go is there to be sent. With an error of the mark's the record comes as well: it counts where
+// that is given up, for a mark that is damaged has been there, and what it let go is gone.
+func (c *class) valid(index uint64, record []byte) ([]byte, error) {
+	ahead, ok := goneAhead(record)
+	if !ok {
+		return record, nil
+	}
+	mark, err := c.log.ReadAt(index+ahead, nil)
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return record, err
+	case len(mark) == 0 || mark[0] != kindDiscard:
+		return nil, nil
+	}
+	return record, nil
+}
+
 // take looks at a record that was read and keeps the load position, and what is missing before it, up to date.
 func (c *class) take(e *entry, record []byte) (delivery.Frame, bool) {
 	if len(record) == 0 {
@@ -221,8 +245,9 @@ func (c *class) take(e *entry, record []byte) (delivery.Frame, bool) {
 			e.missing = c.expect(before, end)
 			c.load.boot, c.load.seq = telemetry.Boot(record[1:17]), 0
 		}
-	case kindFrame, kindAside:
-		h, err := frame.Peek(record[1:])
+	case kindFrame, kindAside, kindGone:
+		f := frameIn(record)
+		h, err := frame.Peek(f)
 		if err != nil {
 			return delivery.Frame{}, false // its numbers are missed by the frame after it
 		}
@@ -238,7 +263,7 @@ func (c *class) take(e *entry, record []byte) (delivery.Frame, bool) {
 		if h.Mode != frame.Lost {
 			e.count = h.Count
 		}
-		return delivery.Frame{Key: delivery.Key{Class: c.class, Index: e.index}, Boot: h.Stream.Boot, Range: r, Data: record[1:]}, true
+		return delivery.Frame{Key: delivery.Key{Class: c.class, Index: e.index}, Boot: h.Stream.Boot, Range: r, Data: f}, true
 	}
 	return delivery.Frame{}, false
 }

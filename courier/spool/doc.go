@@ -10,6 +10,8 @@
 // cursor, and is counted when the cursor passes it: after a crash the cursor may be behind, frames are sent again, and
 // nothing is counted twice.
 //
+// A spool has an identity, of its folder and not of its path: what its boots leave outside, in shared memory, is found by it.
+//
 // A Spool does disk calls and nothing else: no goroutines, no clock. It is for one goroutine, except that Sync may run
 // while Load does.
 package spool

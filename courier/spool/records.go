@@ -17,6 +17,7 @@ const (
 	kindBegin   = 'B' // a boot begins: boot, ceiling, then the boot before and where that ended
 	kindCeiling = 'C' // numbers are reserved below it
 	kindEnd     = 'E' // the boot has ended
+	kindGone    = 'G' // a declaration of what yields: how many records on its kindDiscard is, without which it is void, then as 'A'
 	kindDiscard = 'D' // the cursor has moved over what yielded
 )
 
@@ -39,6 +40,26 @@ func beforeBegin(record []byte) (before telemetry.Boot, end uint64, ok bool) {
 
 func ceilingRecord(ceiling uint64) []byte {
 	return binary.LittleEndian.AppendUint64([]byte{kindCeiling}, ceiling)
+}
+
+func goneRecord(ahead int, f []byte) []byte {
+	return append(binary.LittleEndian.AppendUint16([]byte{kindGone}, uint16(ahead)), f...)
+}
+
+// goneAhead returns how many records on a declaration's kindDiscard is, and false for every other record.
+func goneAhead(record []byte) (ahead uint64, ok bool) {
+	if len(record) < 3 || record[0] != kindGone {
+		return 0, false
+	}
+	return uint64(binary.LittleEndian.Uint16(record[1:])), true
+}
+
+// frameIn returns the frame in a record that has one.
+func frameIn(record []byte) []byte {
+	if _, ok := goneAhead(record); ok {
+		return record[3:]
+	}
+	return record[1:]
 }
 
 // apply takes a record of the log into the state, as when it was appended.
@@ -72,6 +93,7 @@ func (s *State) apply(record []byte) error {
 		if h, err := frame.Peek(body); err == nil && h.Mode != frame.Lost {
 			s.appended.lost[ledger.Refused] -= h.Count
 		}
+	case kindGone: // counted by the cursor
 	case kindBegin:
 		if len(body) != 48 {
 			return errRecord

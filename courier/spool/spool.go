@@ -1,8 +1,10 @@
 package spool
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/env"
@@ -20,6 +22,8 @@ type Options struct {
 	MinFree      int64 // bytes that are left on the disk for others. Default 64 MiB
 	// ReadOnly leaves the folder as it is, for looking: only State, Bytes, Cursor, Account, Load and Verify may be called.
 	ReadOnly bool
+	// Random is what a new folder's identity is made of. Default: the operating system's.
+	Random io.Reader
 }
 
 // WithDefaults fills what was left 0.
@@ -34,6 +38,9 @@ func (o Options) WithDefaults() Options {
 	if o.MinFree <= 0 {
 		o.MinFree = 64 << 20
 	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
 	return o
 }
 
@@ -47,6 +54,9 @@ type Spool struct {
 	disk    env.Disk
 	device  string
 	classes [packet.Classes]*class
+
+	identity string
+	renewed  bool
 }
 
 // Open opens the spool in a folder of a disk, which is made if it does not exist. It fails only if the disk does not
@@ -60,8 +70,25 @@ func Open(disk env.Disk, dir, device string, o Options) (*Spool, error) {
 		}
 		s.classes[i] = c
 	}
+	if s.o.ReadOnly {
+		return s, nil
+	}
+	var err error
+	if s.identity, s.renewed, err = identify(disk, dir, s.o.Random); err != nil {
+		return nil, errors.Join(fmt.Errorf("spool: open identity: %w", err), s.Close())
+	}
+	used := false
+	for _, c := range s.classes {
+		used = used || c.state.Boot != (telemetry.Boot{})
+	}
+	s.renewed = s.renewed && used
 	return s, nil
 }
+
+// Identity returns what tells this spool from every other: random, made with the folder, and kept in it wherever that is
+// moved. What a boot leaves outside of the folder is found again by it. A copy of the folder has the same. Renewed says that this
+// opening had to make a new one though the folder has seen boots: the one before is missing or damaged.
+func (s *Spool) Identity() (id string, renewed bool) { return s.identity, s.renewed }
 
 // Close closes the files. What was appended and not synced is left to the operating system.
 func (s *Spool) Close() error {

@@ -1,6 +1,8 @@
 package spool_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"syscall"
@@ -237,6 +239,170 @@ func TestNothingIsDeclaredThatIsStillThere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A power cut may leave of what lets go of a segment, declarations and mark, only the beginning: then nothing was let go, and
+// nothing is declared lost that will be delivered.
+func TestAPowerCutLeavesNoDeclarationOfWhatIsThere(t *testing.T) {
+	r := full(t)
+	written := r.written()
+	letGo, kept := 0, 0
+	for seed := range uint64(400) {
+		disk := written.Clone()
+		disk.Crash(rand.New(rand.NewPCG(seed, 1)), simdisk.Mode(seed%uint64(simdisk.Modes)))
+		after := &rig{t: t, disk: disk}
+		for range 2 { // the next boot, and the one after it
+			after.open()
+			if err := after.Begin(telemetry.Boot{2}, [packet.Classes]uint64{1, 1, 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		records, lost := after.declaredOnce(seed)
+		if lost > 0 {
+			letGo++
+		} else {
+			kept++
+		}
+		a := after.Account(packet.Bulk)
+		if err := a.Check(); err != nil || a.Waiting != 0 || a.Delivered != records || a.LostBy[ledger.Quota] != lost {
+			t.Fatalf("seed %d: %d records and %d declared lost have come to their end: %+v, %v", seed, records, lost, a, err)
+		}
+	}
+	if letGo == 0 || kept == 0 {
+		t.Errorf("%d power cuts let go, %d did not", letGo, kept)
+	}
+}
+
+// written lets go of a segment and returns the disk as it was when that was written, and not durable.
+func (r *rig) written() (disk *simdisk.Disk) {
+	r.t.Helper()
+	var latest *simdisk.Disk
+	r.disk.OnOp = func(op simdisk.Op, _ string) {
+		switch {
+		case op == simdisk.OpWrite:
+			latest = r.disk.Clone()
+		case op == simdisk.OpSync && disk == nil:
+			disk = latest
+		}
+	}
+	if yielded, err := r.yield(); err != nil || disk == nil {
+		r.t.Fatalf("yielded %v, %v", yielded, err)
+	}
+	r.disk.OnOp = nil
+	return disk
+}
+
+// What such a power cut has left is void for good: also when it yields itself, after what it declares was delivered.
+func TestADeclarationThatIsVoidStaysVoid(t *testing.T) {
+	r := full(t)
+	written, next := r.written(), r.next
+	voids := 0
+	for seed := range uint64(30) {
+		disk := written.Clone()
+		disk.Crash(rand.New(rand.NewPCG(seed, 1)), simdisk.InOrder)
+		after := &rig{t: t, disk: disk}
+		after.open()
+		after.next = after.State(packet.Bulk).Next
+		var there, declared ledger.Set
+		frames, _ := after.Load(packet.Bulk, int(next)/2, 1<<30)
+		for _, f := range frames {
+			if h, err := frame.Peek(f.Data); err != nil || h.Mode != frame.Lost {
+				there.Add(f.Range)
+			}
+			after.Done(f.Key, false)
+		}
+		if there.Prefix() == 0 {
+			continue // the first segment was let go
+		}
+		voids++
+		for range 3 * next { // and everything that was there then has yielded
+			if _, err := after.append(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := after.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		frames, _ = after.Load(packet.Bulk, 1000, 1<<30)
+		for _, f := range frames {
+			if h, err := frame.Peek(f.Data); err == nil && h.Mode == frame.Lost {
+				declared.Add(f.Range)
+			}
+		}
+		for n := range there.Ranges() {
+			for seq := n.First; seq < n.End(); seq++ {
+				if declared.Contains(ledger.Range{First: seq, Count: 1}) {
+					t.Fatalf("seed %d: record %d was delivered and is declared lost", seed, seq)
+				}
+			}
+		}
+	}
+	if voids == 0 {
+		t.Error("no power cut left the first segment")
+	}
+}
+
+// The mark is damaged later: what it let go is gone, and declared all the same.
+func TestAMarkThatIsDamagedHasLetGo(t *testing.T) {
+	r := full(t)
+	if yielded, err := r.yield(); err != nil || yielded == (spool.Yielded{}) {
+		t.Fatalf("yielded %v, %v", yielded, err)
+	}
+	if err := errors.Join(r.Sync(), r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	cursor := r.Cursor(packet.Bulk)
+	mark := append(binary.LittleEndian.AppendUint64([]byte{'D'}, cursor), bulk.Boot[:]...)
+	files, err := r.disk.ReadDir("spool/bulk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := false
+	for _, f := range files {
+		name := "spool/bulk/" + f.Name
+		if at := bytes.LastIndex(r.disk.File(name), mark); at >= 0 {
+			damaged = true
+			if err := r.disk.FlipBit(name, int64(8*at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if !damaged {
+		t.Fatal("nothing to damage")
+	}
+	r.open()
+	if _, lost := r.accounted(ledger.Quota); lost == 0 {
+		t.Error("what is gone is not declared")
+	}
+}
+
+// declaredOnce takes everything there is to its end, as the ground does, and checks that no record is there and declared lost.
+func (r *rig) declaredOnce(seed uint64) (records, lost uint64) {
+	r.t.Helper()
+	var there, declared ledger.Set
+	for frames, _ := r.Load(packet.Bulk, 1000, 1<<30); len(frames) > 0; frames, _ = r.Load(packet.Bulk, 1000, 1<<30) {
+		for _, f := range frames {
+			h, err := frame.Peek(f.Data)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			n := ledger.Range{First: h.First, Count: h.Count}
+			if h.Mode == frame.Lost {
+				lost += declared.Add(n)
+			} else {
+				records += there.Add(n)
+			}
+			r.Done(f.Key, false)
+		}
+	}
+	for n := range declared.Ranges() {
+		for seq := n.First; seq < n.End(); seq++ {
+			if there.Contains(ledger.Range{First: seq, Count: 1}) {
+				r.t.Fatalf("seed %d: record %d is delivered and declared lost", seed, seq)
+			}
+		}
+	}
+	return records, lost
 }
 
 // A spool full of declarations, each of which must be made again when it yields, cannot shrink. It says that it is full.

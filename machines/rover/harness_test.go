@@ -31,8 +31,8 @@ type bench struct {
 // Now, Create, Leftovers and Read make the bench its node's clock, shared memory and source of randomness.
 func (b *bench) Now() env.Time { return env.Time{Mono: int64(b.now), Wall: 1e18 + int64(b.now)} }
 
-func (b *bench) Create(o ring.Options) (*ring.Region, error)        { return ring.Create("", o) }
-func (b *bench) Leftovers(string) (regions []*ring.Region, _ error) { return nil, nil }
+func (b *bench) Create(_ string, o ring.Options) (*ring.Region, error)   { return ring.Create("", o) }
+func (b *bench) Leftovers(_, _ string) (regions []*ring.Region, _ error) { return nil, nil }
 
 func (b *bench) Read(p []byte) (int, error) {
 	for i := range p {

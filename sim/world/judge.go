@@ -37,7 +37,8 @@ func (l list) mayLose(s telemetry.Stream, from uint64) {
 }
 
 // Judge holds what is at the ground against what was published: each record whose Publish returned is stored exactly
-// once, or lost for a reason that allows it, and declared so; and every ledger balances and agrees. Call it settled.
+// once, or lost for a reason that allows it, and declared so; every ledger balances and agrees; and the boots of a machine
+// sort in the order in which they began. Call it settled.
 func (w *World) Judge() error {
 	stored, lost, err := w.readGround()
 	if err != nil {
@@ -48,7 +49,7 @@ func (w *World) Judge() error {
 		for stream, p := range m.published {
 			errs = append(errs, judgeStream(stream, p, stored[stream], lost[stream]))
 		}
-		errs = append(errs, m.judgeAccounts(w.ground))
+		errs = append(errs, m.judgeAccounts(w.ground), m.judgeBoots())
 	}
 	return errors.Join(errs...)
 }
@@ -174,6 +175,15 @@ func judgeStream(stream telemetry.Stream, p *published, stored *ledger.Set, lost
 					return fmt.Errorf("judge: %s: record %d was published and is neither stored nor rightly declared lost%s", stream, seq, lost.reasons(one))
 				}
 			}
+		}
+	}
+	return nil
+}
+
+func (m *machine) judgeBoots() error {
+	for i := 1; i < len(m.boots); i++ {
+		if before := m.boots[i-1]; m.boots[i].Compare(before) <= 0 {
+			return fmt.Errorf("judge: %s: boot %s began after %s and sorts before it", m.name, m.boots[i], before)
 		}
 	}
 	return nil

@@ -35,6 +35,8 @@ type machine struct {
 	connected bool
 	retired   bool // no tasks any more
 	published list
+	spool     string           // its identity
+	boots     []telemetry.Boot // in the order in which they began
 }
 
 func newMachine(w *World, name string) *machine {
@@ -89,6 +91,7 @@ func (m *machine) start() {
 	})
 	if err == nil {
 		err = n.Open()
+		m.identify(n)
 	}
 	if err != nil && m.disk.excuses(err) {
 		m.disk.Kill()
@@ -104,6 +107,7 @@ func (m *machine) start() {
 	}
 	m.life++
 	m.node, m.connected = n, false
+	m.boots = append(m.boots, n.Region().Boot())
 	tasks := n.Tasks()
 	if m.retired {
 		tasks = nil
@@ -115,6 +119,18 @@ func (m *machine) start() {
 	m.perform()
 	m.alive(m.runTasks)
 	m.alive(m.poll)
+}
+
+// identify notes the identity of a node's spool, which stays for good.
+func (m *machine) identify(n *node.Node) {
+	if n.Courier() == nil {
+		return
+	}
+	id, _ := n.Courier().Identity()
+	if m.spool != "" && m.spool != id {
+		m.w.must(fmt.Errorf("%s: its spool was %s and is %s", m.name, m.spool, id))
+	}
+	m.spool = id
 }
 
 func (w *World) id() uint64 {
@@ -253,7 +269,7 @@ func (m *machine) powerCut() {
 		m.w.must(m.node.Region().Close())
 		m.end()
 	}
-	left, err := m.rings().Leftovers(m.name)
+	left, err := m.rings().Leftovers(m.spool, m.name)
 	m.w.must(err)
 	for _, region := range left {
 		m.mayLose(region)
