@@ -30,3 +30,28 @@ func TestADemoTakesItsMachinesDataForItself(t *testing.T) {
 		}
 	}
 }
+
+// The machine's lock keeps everybody from its spool, by whichever folder they name it.
+func TestWhatRunsIsNotChanged(t *testing.T) {
+	data := t.TempDir()
+	var out, log strings.Builder
+	if status := run(t.Context(), []string{"demo", "--data", data, "--for", "1s", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"}, &out, &log); status != exitHeld {
+		t.Fatalf("status %d\n%s", status, log.String())
+	}
+	unlock, err := env.LockFolder(filepath.Join(data, "rover"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"rover", "rover/spool", "rover/spool/"} {
+		log.Reset()
+		if status := run(t.Context(), []string{"inspect", data + "/" + name, "--resend"}, &out, &log); status != exitNot || !strings.Contains(log.String(), "in use") {
+			t.Errorf("%s: status %d\n%s", name, status, log.String())
+		}
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if status := run(t.Context(), []string{"inspect", data + "/rover/spool", "--resend"}, &out, &log); status != exitHeld {
+		t.Errorf("status %d\n%s", status, log.String())
+	}
+}

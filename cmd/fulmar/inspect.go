@@ -50,19 +50,24 @@ The exit status is 1 if --verify finds damage.`,
 }
 
 func inspect(c *cobra.Command, path string, o inspectOptions) (err error) {
+	has := func(name string) bool {
+		st, err := os.Stat(filepath.Join(path, name))
+		return err == nil && st.IsDir()
+	}
+	isSpool := has("urgent") && has("bulk")
 	if o.reindex || o.resend {
 		if _, err := os.Stat(path); err != nil {
 			return err
 		}
-		unlock, lockErr := lock(path)
+		locked := path
+		if isSpool { // the machine holds the folder around it
+			locked = filepath.Dir(filepath.Clean(path))
+		}
+		unlock, lockErr := lock(locked)
 		if lockErr != nil {
 			return lockErr
 		}
 		defer func() { err = errors.Join(err, unlock()) }()
-	}
-	has := func(name string) bool {
-		st, err := os.Stat(filepath.Join(path, name))
-		return err == nil && st.IsDir()
 	}
 	switch {
 	case has("frames"):
@@ -72,7 +77,7 @@ func inspect(c *cobra.Command, path string, o inspectOptions) (err error) {
 		return inspectGround(c, path, o)
 	case has("spool"):
 		return inspectSpool(c, path, "spool", o)
-	case has("urgent") && has("bulk"):
+	case isSpool:
 		return inspectSpool(c, filepath.Dir(filepath.Clean(path)), filepath.Base(filepath.Clean(path)), o)
 	}
 	if _, err := os.Stat(path); err != nil {

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -280,7 +279,7 @@ func (d *device) forget(most int) {
 		var oldest telemetry.Boot
 		at := ^uint64(0)
 		for b, t := range d.heard {
-			if t < at || t == at && bytes.Compare(b[:], oldest[:]) < 0 {
+			if t < at || t == at && b.Compare(oldest) < 0 {
 				oldest, at = b, t
 			}
 		}

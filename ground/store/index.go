@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -70,7 +69,7 @@ type moment struct {
 }
 
 func (m moment) before(o moment) bool {
-	c := bytes.Compare(m.boot[:], o.boot[:])
+	c := m.boot.Compare(o.boot)
 	return c < 0 || c == 0 && m.mono < o.mono
 }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -63,7 +62,7 @@ func (e *UnreadError) Error() string {
 func (e *UnreadError) Unwrap() error { return e.Cause }
 
 // Records returns the records that a query chooses, each exactly as its machine published it. Devices come in the order
-// of their names, their boots in the order of theirs, which is that of time if the machine's clock is right. The streams of
+// of their names, their boots in the order of theirs, which is that in which they began (telemetry.Boot). The streams of
 // a boot are merged by time; within a stream numbers ascend, and none comes twice.
 //
 // An *UnreadError stands for records that cannot be read; the sequence goes on behind it if the caller does. After any
@@ -99,7 +98,7 @@ func (x *Index) Records(ctx context.Context, q RecordsQuery) iter.Seq2[Stored, e
 // recordsOf yields the records of a device and reports whether to go on.
 func (x *Index) recordsOf(ctx context.Context, d *deviceIndex, q RecordsQuery, yield func(Stored, error) bool) bool {
 	x.mu.RLock()
-	boots := slices.SortedFunc(maps.Keys(d.boots), func(a, b telemetry.Boot) int { return bytes.Compare(a[:], b[:]) })
+	boots := slices.SortedFunc(maps.Keys(d.boots), telemetry.Boot.Compare)
 	rows := make([]bootRow, len(boots))
 	for i, b := range boots {
 		rows[i] = d.boots[b]

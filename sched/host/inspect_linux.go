@@ -104,8 +104,8 @@ func (m machine) throttling() Finding {
 
 func (m machine) quota() Finding {
 	f := Finding{What: "processor quota", Detail: "none"}
-	if max, ok := m.read("sys/fs/cgroup/cpu.max"); ok && !strings.HasPrefix(max, "max") {
-		f.Grade, f.Detail = Bad, "the control group may use "+strings.Replace(max, " ", " of every ", 1)+" µs, and stands still when these are used up"
+	if quota, ok := m.read("sys/fs/cgroup/cpu.max"); ok && !strings.HasPrefix(quota, "max") {
+		f.Grade, f.Detail = Bad, "the control group may use "+strings.Replace(quota, " ", " of every ", 1)+" µs, and stands still when these are used up"
 		f.Cure = "systemctl set-property --runtime fulmar.service CPUQuota="
 	}
 	return f
