@@ -118,7 +118,7 @@ Try first:  fulmar demo
 		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})))
 	}
-	root.AddCommand(demoCommand(), groundCommand(), replayCommand(), exportCommand(), inspectCommand(), checkCommand(), doctorCommand())
+	root.AddCommand(demoCommand(), groundCommand(), replayCommand(), exportCommand(), inspectCommand(), checkCommand(), doctorCommand(), benchCommand())
 	return root
 }
 

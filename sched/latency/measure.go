@@ -27,11 +27,18 @@ const (
 // Loops are all of them.
 var Loops = []string{Sleep, Hybrid, Ticker, Cyclictest}
 
-// Measure runs a loop of the given period for count releases and returns how late each that was served began. Nothing else
-// of its kind should run in this process; cyclictest runs in one of its own.
-func Measure(ctx context.Context, loop string, period time.Duration, count int) ([]time.Duration, error) {
+// Measured is how late each release that was served began, and how many passed unserved between them; cyclictest does not
+// tell that.
+type Measured struct {
+	Late    []time.Duration
+	Skipped int
+}
+
+// Measure runs a loop of the given period until it has served count releases. Nothing else of its kind should run in this
+// process; cyclictest runs in one of its own.
+func Measure(ctx context.Context, loop string, period time.Duration, count int) (Measured, error) {
 	if period < spec.MinPeriod || count < 1 || count > maxCount {
-		return nil, fmt.Errorf("latency: %d releases of period %s: want 1 to %d, at least %s apart", count, period, maxCount, time.Duration(spec.MinPeriod))
+		return Measured{}, fmt.Errorf("latency: %d releases of period %s: want 1 to %d, at least %s apart", count, period, maxCount, time.Duration(spec.MinPeriod))
 	}
 	switch loop {
 	case Sleep:
@@ -43,14 +50,14 @@ func Measure(ctx context.Context, loop string, period time.Duration, count int) 
 	case Cyclictest:
 		return cyclictest(ctx, period, count)
 	}
-	return nil, fmt.Errorf("latency: no loop is called %q", loop)
+	return Measured{}, fmt.Errorf("latency: no loop is called %q", loop)
 }
 
 // maxCount bounds the memory of a measurement.
 const maxCount = 10_000_000
 
 // executor measures the project's own loop. A step does what one must to be measured, and no more.
-func executor(ctx context.Context, rt sched.RealTime, period time.Duration, count int) ([]time.Duration, error) {
+func executor(ctx context.Context, rt sched.RealTime, period time.Duration, count int) (m Measured, err error) {
 	taken := host.Prepare()
 	defer func() { _ = taken.Close() }()
 	ctx, cancel := context.WithCancel(ctx)
@@ -58,70 +65,77 @@ func executor(ctx context.Context, rt sched.RealTime, period time.Duration, coun
 	origin := time.Now()
 	now := func() time.Duration { return time.Since(origin) }
 	e := sched.NewExecutor(ctx, sched.Options{Now: now, RealTime: &rt})
-	late := make([]time.Duration, 0, count)
+	m.Late = make([]time.Duration, 0, count)
+	var first, last time.Duration
 	task := &sched.Task{Name: "loop", Timing: spec.Timing{Period: int64(period)}.WithDefaults()}
 	task.Step = func(time.Duration, time.Duration) error { return nil }
 	task.Began = func(release, begin time.Duration) {
-		if len(late) < count {
-			late = append(late, begin-release)
+		switch {
+		case len(m.Late) == count:
+			cancel()
 			return
+		case len(m.Late) == 0:
+			first = release
 		}
-		cancel()
+		last = release
+		m.Late = append(m.Late, begin-release)
 	}
 	if err := e.Add(task); err != nil {
-		return nil, err
+		return m, err
 	}
 	if err := taken.Raise(); err != nil {
-		return nil, err
+		return m, err
 	}
 	e.Wait()
-	if len(late) < count {
-		return nil, context.Cause(ctx)
+	if len(m.Late) < count {
+		return m, context.Cause(ctx)
 	}
-	return late, nil
+	m.Skipped = int((last-first)/period) + 1 - count
+	return m, nil
 }
 
 // ticker measures what a Go programmer would write first.
-func ticker(ctx context.Context, period time.Duration, count int) ([]time.Duration, error) {
-	late := make([]time.Duration, 0, count)
+func ticker(ctx context.Context, period time.Duration, count int) (m Measured, err error) {
+	m.Late = make([]time.Duration, 0, count)
 	start := time.Now()
 	t := time.NewTicker(period)
 	defer t.Stop()
-	for len(late) < count {
+	for len(m.Late) < count {
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return m, context.Cause(ctx)
 		case <-t.C:
 		}
 		// Of the ticker's grid, which begins where it was made, the last release that has come.
-		late = append(late, time.Since(start)%period)
+		m.Late = append(m.Late, time.Since(start)%period)
 	}
-	return late, nil
+	m.Skipped = max(int(time.Since(start)/period)-count, 0)
+	return m, nil
 }
 
 // cyclictest runs the program of that name, with locked memory, at the priority that sched.RealTime has by default.
-func cyclictest(ctx context.Context, period time.Duration, count int) ([]time.Duration, error) {
+func cyclictest(ctx context.Context, period time.Duration, count int) (m Measured, err error) {
 	c := exec.CommandContext(ctx, "cyclictest", "--quiet", "--verbose", "--nsecs", "--mlockall", "--priority", strconv.Itoa(sched.DefaultTop),
 		"--interval", strconv.FormatInt(period.Microseconds(), 10), "--loops", strconv.Itoa(count))
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
 	out, err := c.Output()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("latency: cyclictest: %w", err), errors.New(stderr.String()))
+		return m, errors.Join(fmt.Errorf("latency: cyclictest: %w", err), errors.New(stderr.String()))
 	}
-	late := make([]time.Duration, 0, count)
+	m.Late = make([]time.Duration, 0, count)
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	for lines.Scan() {
 		var thread, n int
 		var ns int64
 		if _, err := fmt.Sscanf(lines.Text(), "%d:%d:%d", &thread, &n, &ns); err == nil {
-			late = append(late, time.Duration(ns))
+			m.Late = append(m.Late, time.Duration(ns))
 		}
 	}
-	if len(late) < count*9/10 {
-		return nil, fmt.Errorf("latency: cyclictest told of %d of %d releases", len(late), count)
+	if len(m.Late) < count*9/10 {
+		return m, fmt.Errorf("latency: cyclictest told of %d of %d releases", len(m.Late), count)
 	}
-	return late, nil
+	return m, nil
 }
 
 // Distribution is how late a loop was, in ascending order.

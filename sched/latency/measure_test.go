@@ -18,14 +18,14 @@ import (
 func TestEachLoopIsMeasured(t *testing.T) {
 	for _, loop := range latency.Loops {
 		t.Run(loop, func(t *testing.T) {
-			late, err := latency.Measure(t.Context(), loop, 2*time.Millisecond, 50)
+			m, err := latency.Measure(t.Context(), loop, 2*time.Millisecond, 50)
 			if errors.Is(err, syscall.EPERM) || errors.Is(err, exec.ErrNotFound) {
 				t.Skip(err)
 			}
-			if err != nil || len(late) != 50 {
-				t.Fatalf("%d of 50 releases, %v", len(late), err)
+			if err != nil || len(m.Late) != 50 || m.Skipped < 0 {
+				t.Fatalf("%d of 50 releases, %d skipped, %v", len(m.Late), m.Skipped, err)
 			}
-			d := latency.Sort(late)
+			d := latency.Sort(m.Late)
 			if d.Quantile(0) < 0 || d.Quantile(0.5) > time.Second || d.Quantile(0.5) > d.Quantile(1) {
 				t.Errorf("%s to %s to %s", d.Quantile(0), d.Quantile(0.5), d.Quantile(1))
 			}
@@ -34,23 +34,23 @@ func TestEachLoopIsMeasured(t *testing.T) {
 }
 
 func TestWhatCannotBeMeasured(t *testing.T) {
-	for name, measure := range map[string]func() ([]time.Duration, error){
-		"another loop":  func() ([]time.Duration, error) { return latency.Measure(t.Context(), "spin", time.Millisecond, 1) },
-		"a period of 0": func() ([]time.Duration, error) { return latency.Measure(t.Context(), latency.Ticker, 0, 1) },
-		"no release": func() ([]time.Duration, error) {
+	for name, measure := range map[string]func() (latency.Measured, error){
+		"another loop":  func() (latency.Measured, error) { return latency.Measure(t.Context(), "spin", time.Millisecond, 1) },
+		"a period of 0": func() (latency.Measured, error) { return latency.Measure(t.Context(), latency.Ticker, 0, 1) },
+		"no release": func() (latency.Measured, error) {
 			return latency.Measure(t.Context(), latency.Ticker, time.Millisecond, 0)
 		},
-		"too many to keep": func() ([]time.Duration, error) {
+		"too many to keep": func() (latency.Measured, error) {
 			return latency.Measure(t.Context(), latency.Ticker, time.Millisecond, 1e9)
 		},
-		"interrupted": func() ([]time.Duration, error) {
+		"interrupted": func() (latency.Measured, error) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			return latency.Measure(ctx, latency.Ticker, time.Hour, 1)
 		},
 	} {
-		if late, err := measure(); err == nil {
-			t.Errorf("%s: %v", name, late)
+		if m, err := measure(); err == nil {
+			t.Errorf("%s: %+v", name, m)
 		}
 	}
 }
