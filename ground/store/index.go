@@ -65,7 +65,7 @@ func OpenIndex(ctx context.Context, path string, frames *Frames) (x *Index, rebu
 		return nil, nil, err
 	}
 	x, err = newIndex(ctx, db, frames)
-	if damage := err; isDamaged(damage) && rebuilt == nil {
+	if damage := err; IsDamaged(damage) && rebuilt == nil {
 		// It opened, and is damaged further in.
 		if db, err = replaceDatabase(path, damage); err != nil {
 			return nil, nil, err

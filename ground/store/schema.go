@@ -63,8 +63,8 @@ func replaceDatabase(path string, damage error) (*sql.DB, error) {
 	return prepareDatabase(path)
 }
 
-// isDamaged reports whether SQLite says that its file is.
-func isDamaged(err error) bool {
+// IsDamaged reports whether SQLite says that its file is.
+func IsDamaged(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
 }

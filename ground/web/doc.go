@@ -16,5 +16,6 @@
 // The page is in ui, in TypeScript; "npm ci && npm run build" there writes dist, which is committed and embedded, and a
 // test rebuilds it and compares. It asks nothing of any other host.
 //
-// It may be imported by cmd/fulmar and by tests; it imports ground and telemetry.
+// It may be imported by cmd/fulmar and by tests; it imports ground, telemetry, and ground/store for what the errors of one
+// mean.
 package web

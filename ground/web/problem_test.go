@@ -1,0 +1,56 @@
+package web_test
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// notADatabase is SQLite's error about a file that is none.
+func notADatabase(t *testing.T) error {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "index.db")
+	if err := os.WriteFile(path, []byte(strings.Repeat("damaged ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var n int
+	if err = db.QueryRow("SELECT count(*) FROM sqlite_master").Scan(&n); err == nil {
+		t.Fatal("SQLite reads it")
+	}
+	return err
+}
+
+// What to do about a damaged index is told to whoever asks, and no more of what failed than that.
+func TestADamagedIndexIsTold(t *testing.T) {
+	s, d := newServer(t, nil)
+	validate := schemas(t)
+	for _, c := range []struct {
+		fail         error
+		detail, hint string
+	}{
+		{fmt.Errorf("store: events: %w", notADatabase(t)), "the ground's index is damaged", "fulmar inspect --reindex"},
+		{os.ErrPermission, "the store failed", ""},
+	} {
+		d.fail = c.fail
+		w := get(s.Handler(), "/api/v1/machines")
+		var got struct{ Detail, Hint string }
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		if err := validate("Problem", w.Body.Bytes()); err != nil {
+			t.Error(err)
+		}
+		if w.Code != 500 || !strings.Contains(got.Detail, c.detail) || !strings.Contains(got.Hint, c.hint) || (got.Hint == "") != (c.hint == "") {
+			t.Errorf("%v: %d %s", c.fail, w.Code, w.Body)
+		}
+	}
+}
