@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -233,7 +234,9 @@ s.yaml:3:11: unsigned: -1 is less than 0
 		{"anchor that is not there", "s.yaml", "name: *x\n", "s.yaml:1:7: no anchor is named \"x\" above\n  1 | name: *x\n    |       ^"},
 		{"ending", "s.ini", "name=x", `s.ini: settings in a file that ends in ".ini"; end its name in .yaml, .toml or .json`},
 		{"binary", "s.yaml", "name: \x00", "s.yaml: not a text in UTF-8"},
-		{"large", "s.yaml", strings.Repeat("#", config.MaxFile+1), fmt.Sprintf("s.yaml: %d bytes; settings have at most %[2]d", config.MaxFile+1, config.MaxFile)},
+		{"large", "s.yaml", strings.Repeat("#", config.MaxFile+1), "s.yaml: 262145 bytes; settings have at most 262144"},
+		{"larger", "s.yaml", strings.Repeat("#", 2*config.MaxFile), "s.yaml: 524288 bytes; settings have at most 262144"},
+		{"large after a byte order mark", "s.yaml", "\ufeffname: x\n" + strings.Repeat("#", 2*config.MaxFile) + "\nnonsense: 1", "s.yaml: 524311 bytes; settings have at most 262144"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := file(t, c.file, c.content)
@@ -247,6 +250,32 @@ s.yaml:3:11: unsigned: -1 is less than 0
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
 		})
+	}
+}
+
+// Of what is no file, nobody knows how large it is.
+func TestAPipeThatDoesNotEnd(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("pipes are no files there")
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for err == nil { // until nobody reads
+			_, err = w.Write(make([]byte, 4096))
+		}
+	}()
+	s := defaults()
+	_, got := config.Load(fmt.Sprintf("/dev/fd/%d", r.Fd()), &s, config.Options{})
+	_ = r.Close()
+	<-written
+	_ = w.Close()
+	if want := "more than the 262144 bytes that settings have at most"; got == nil || !strings.HasSuffix(got.Error(), want) {
+		t.Errorf("%v, want %s", got, want)
 	}
 }
 

@@ -13,9 +13,6 @@ import (
 
 // parse reads a file's text as the format that its name's ending tells.
 func parse(name string, data []byte) (*tree, error) {
-	if len(data) > MaxFile {
-		return nil, &Error{[]Problem{{File: name, Message: fmt.Sprintf("%d bytes; settings have at most %d", len(data), MaxFile)}}}
-	}
 	if at := bytes.IndexByte(data, 0); at >= 0 || !utf8.Valid(data) {
 		return nil, &Error{[]Problem{{File: name, Message: "not a text in UTF-8"}}}
 	}
@@ -39,7 +36,19 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err == nil && len(data) > MaxFile {
+		err = tooLarge(path, f)
+	}
 	return bytes.TrimPrefix(data, []byte("\ufeff")), errors.Join(err, f.Close())
+}
+
+// tooLarge says how large a file is that is more than settings have; of a pipe, say, nobody knows.
+func tooLarge(path string, f *os.File) error {
+	message := fmt.Sprintf("more than the %d bytes that settings have at most", MaxFile)
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Size() > MaxFile {
+		message = fmt.Sprintf("%d bytes; settings have at most %d", info.Size(), MaxFile)
+	}
+	return &Error{[]Problem{{File: path, Message: message}}}
 }
 
 // parser is what the formats share: the text, and how much of it was turned into values.

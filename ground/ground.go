@@ -13,6 +13,10 @@ import (
 // ErrNotFound is wrapped by the errors of a Source that was asked for a machine or series it does not have.
 var ErrNotFound = errors.New("not found")
 
+// ErrDamaged is wrapped by the errors of a Source whose index is damaged: what is stored is not lost, and the index has to be
+// built again before it can be asked.
+var ErrDamaged = errors.New("the index is damaged")
+
 // A Machine is one device, as the ground knows it.
 type Machine struct {
 	Device     string

@@ -98,7 +98,7 @@ func (r *checkReport) check(path string) (*config.Loaded, error) {
 	if errors.As(err, &wrong) {
 		r.Problems = wrong.Problems
 	} else if err != nil {
-		r.Problems = []config.Problem{{File: path, Message: err.Error()}}
+		r.Problems = []config.Problem{{File: path, Message: err.Error(), Hint: hintFor(err)}}
 	}
 	return loaded, err
 }

@@ -101,11 +101,14 @@ func command() *cobra.Command {
 
 Try first:  fulmar demo
             then open http://127.0.0.1:8080`,
+		Version:       thisVersion().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          knownCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}")
+	root.Flags().Bool("version", false, "say which build this is")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{err: err, hint: "see " + c.CommandPath() + " --help"}
 	})
@@ -118,7 +121,8 @@ Try first:  fulmar demo
 		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})))
 	}
-	root.AddCommand(demoCommand(), groundCommand(), replayCommand(), exportCommand(), inspectCommand(), checkCommand(), doctorCommand(), benchCommand())
+	root.AddCommand(demoCommand(), groundCommand(), replayCommand(), exportCommand(), inspectCommand(), checkCommand(), doctorCommand(),
+		benchCommand(), versionCommand())
 	return root
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/fulmar-io/fulmar/config"
 	"github.com/fulmar-io/fulmar/ground/station"
 	"github.com/fulmar-io/fulmar/node"
+	"github.com/fulmar-io/fulmar/recording/ulog"
 )
 
 // kinds are the kinds of settings, and their top-level keys: a variable FULMAR_… that is meant for one is none of the
@@ -59,6 +60,8 @@ func kindOf(path string) (string, error) {
 	kind, err := config.Kind(path)
 	var wrong *config.Error
 	switch {
+	case errors.As(err, &wrong) && isRecording(path):
+		return "", recordingGiven(path)
 	case errors.As(err, &wrong):
 		return "", &usageError{err: err}
 	case err != nil:
@@ -73,12 +76,34 @@ func kindOf(path string) (string, error) {
 	return kind, nil
 }
 
+// isRecording reports whether what is no settings is a recording that replay reads.
+func isRecording(path string) bool {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // a pipe would be waited for
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	_, err = ulog.NewReader(f, ulog.Options{})
+	return errors.Join(err, f.Close()) == nil
+}
+
+// recordingGiven is the error where a recording was given for settings.
+func recordingGiven(path string) error {
+	return &usageError{err: &config.Error{Problems: []config.Problem{{File: path, Message: "a PX4 ULog recording, no settings",
+		Hint: "fulmar replay " + path + " --to URL sends it to a ground"}}}}
+}
+
 // load reads settings of a kind; path may be empty.
 func load(kind, path string, into any, overrides ...config.Override) (*config.Loaded, error) {
 	loaded, err := config.Load(path, into, config.Options{Environ: os.Environ(), Foreign: foreign(kind), Overrides: overrides})
 	var wrong *config.Error
 	if err != nil && !errors.As(err, &wrong) {
 		return nil, &usageError{err: fmt.Errorf("settings: %w", err)}
+	}
+	if err != nil && isRecording(path) {
+		return nil, recordingGiven(path)
 	}
 	if err != nil {
 		hint := "docs/configuration.md has every setting; fulmar check --schema " + kind + " prints them for an editor"

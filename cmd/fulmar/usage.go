@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fulmar-io/fulmar/ground/broker"
+	"github.com/fulmar-io/fulmar/recording/ulog"
 	"github.com/fulmar-io/fulmar/seglog"
 )
 
@@ -47,8 +48,11 @@ func portHint(e *broker.PortError) string {
 
 // stateHint says what to do about what is so on this host, and not the command's fault.
 func stateHint(err error) string {
-	if errors.Is(err, seglog.ErrDiskFull) {
+	switch {
+	case errors.Is(err, seglog.ErrDiskFull):
 		return "make room on the disk, or choose a folder on another with --data"
+	case errors.Is(err, ulog.ErrNotULog):
+		return "replay reads PX4 ULog recordings, as flight.ulg; a file of settings goes with --config"
 	}
 	return ""
 }

@@ -229,10 +229,12 @@ func (r *CSVReader) layout() (*telemetry.Layout, error) {
 	if l := r.layouts[key]; l != nil {
 		return l, nil
 	}
-	l := &telemetry.Layout{Name: row[colLayout], Kind: named(row[colKind], telemetry.Reading, telemetry.Kind.Valid, telemetry.Kind.String)}
+	l := &telemetry.Layout{Name: row[colLayout]}
+	if err := l.Kind.UnmarshalText([]byte(row[colKind])); err != nil {
+		return nil, r.fail(err)
+	}
 	for i := range r.rows {
-		f := telemetry.Field{Name: r.rows[i][colField], Unit: r.rows[i][colUnit],
-			Type: named(r.rows[i][colType], packet.Float64, packet.Type.Valid, packet.Type.String)}
+		f := telemetry.Field{Name: r.rows[i][colField], Unit: r.rows[i][colUnit], Type: typeNamed(r.rows[i][colType])}
 		if r.rows[i][colElement] == "" {
 			l.Fields = append(l.Fields, f)
 			continue
@@ -255,11 +257,11 @@ func (r *CSVReader) layout() (*telemetry.Layout, error) {
 	return l, nil
 }
 
-// named returns the value, of those from first on that are valid, that is spelled so; 0 if none is.
-func named[T ~uint8](text string, first T, valid func(T) bool, spell func(T) string) T {
-	for v := first; valid(v); v++ {
-		if spell(v) == text {
-			return v
+// typeNamed returns the type of that name; 0 if none has it.
+func typeNamed(name string) packet.Type {
+	for t := packet.Float64; t.Valid(); t++ {
+		if t.String() == name {
+			return t
 		}
 	}
 	return 0
@@ -277,11 +279,12 @@ func parseHead(row *[columns]string, e *records.Entry, h *packet.Header) error {
 	if e.Stream.Boot, err = telemetry.ParseBoot(row[colBoot]); err != nil {
 		return err
 	}
-	e.Stream.Class = named(row[colClass], packet.Urgent, packet.Class.Valid, packet.Class.String)
-	h.Class = e.Stream.Class
-	h.Severity = named(row[colSeverity], packet.None, packet.Severity.Valid, packet.Severity.String)
-	if h.Class == 0 || h.Severity.String() != row[colSeverity] {
-		return fmt.Errorf("class %q, severity %q", row[colClass], row[colSeverity])
+	if err := h.Class.UnmarshalText([]byte(row[colClass])); err != nil {
+		return fmt.Errorf("%w %q", err, row[colClass])
+	}
+	e.Stream.Class = h.Class
+	if err := h.Severity.UnmarshalText([]byte(row[colSeverity])); err != nil {
+		return fmt.Errorf("%w %q", err, row[colSeverity])
 	}
 	if h.Seq, err = strconv.ParseUint(row[colSeq], 10, 64); err != nil {
 		return err

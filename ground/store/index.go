@@ -235,15 +235,15 @@ func each(ctx context.Context, db interface {
 }, f func(*sql.Rows) error, query string, args ...any) error {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return err
+		return asked(err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err := f(rows); err != nil {
-			return err
+			return asked(err)
 		}
 	}
-	return rows.Err()
+	return asked(rows.Err())
 }
 
 // CatchUp indexes the frames in the log that the index does not have yet, up to the last durable one.

@@ -167,7 +167,7 @@ func (x *Index) newest(ctx context.Context, d *deviceIndex, places []place, f fu
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("store: newest of %q: %w", places[0].layout.Name, err)
+			return fmt.Errorf("store: newest of %q: %w", places[0].layout.Name, asked(err))
 		}
 	}
 	return x.read(d, uint64(at), places, func(b *frame.Block, boot telemetry.Boot, offset int64) {

@@ -10,6 +10,8 @@ import (
 
 	"modernc.org/sqlite" // the driver "sqlite", too
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/fulmar-io/fulmar/ground"
 )
 
 // ErrVersion is wrapped by the error of OpenIndex when a later build wrote the index.
@@ -61,6 +63,14 @@ func replaceDatabase(path string, damage error) (*sql.DB, error) {
 		}
 	}
 	return prepareDatabase(path)
+}
+
+// asked is the error of a query: of a damaged index it says so in ground's words.
+func asked(err error) error {
+	if isDamaged(err) {
+		return fmt.Errorf("%w: %w", ground.ErrDamaged, err)
+	}
+	return err
 }
 
 // isDamaged reports whether SQLite says that its file is.

@@ -184,13 +184,10 @@ func setInt(name string, to *int, v string, most int) *problem {
 }
 
 func setSeverity(q *query, v string) *problem {
-	for s := packet.None; s.Valid(); s++ {
-		if s.String() == v {
-			q.severity = s
-			return nil
-		}
+	if q.severity.UnmarshalText([]byte(v)) != nil {
+		return badParameter("severity", "want none, debug, info, warning, error or critical")
 	}
-	return badParameter("severity", "want none, debug, info, warning, error or critical")
+	return nil
 }
 
 func setFormat(q *query, v string) *problem {

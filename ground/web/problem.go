@@ -16,6 +16,7 @@ type problem struct {
 	Status    int    `json:"status"`
 	Detail    string `json:"detail"`
 	Parameter string `json:"parameter,omitempty"` // the one that is wrong
+	Hint      string `json:"hint,omitempty"`      // what to do about it
 }
 
 func (p *problem) Error() string { return fmt.Sprintf("web: %d: %s", p.Status, p.Detail) }
@@ -39,6 +40,10 @@ func asProblem(err error) (p *problem, log bool) {
 		return newProblem(http.StatusNotFound, "%v", err), false
 	case errors.Is(err, context.DeadlineExceeded):
 		return newProblem(http.StatusGatewayTimeout, "the store did not answer in time: ask for less"), true
+	case errors.Is(err, ground.ErrDamaged):
+		p := newProblem(http.StatusInternalServerError, "the ground's index is damaged")
+		p.Hint = "stop the ground and run fulmar inspect --reindex on its data folder: the index is built again from the frames"
+		return p, true
 	}
 	return newProblem(http.StatusInternalServerError, "the store failed: the ground's log has the cause"), true
 }
@@ -49,7 +54,11 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p, log := asProblem(err)
 	if log {
-		s.log.ErrorContext(r.Context(), "web: request failed", "path", r.URL.Path, "status", p.Status, "error", err)
+		args := []any{"path", r.URL.Path, "status", p.Status, "error", err}
+		if p.Hint != "" {
+			args = append(args, "hint", p.Hint)
+		}
+		s.log.ErrorContext(r.Context(), "web: request failed", args...)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")

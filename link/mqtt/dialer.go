@@ -45,7 +45,7 @@ func (d Dialer) Dial(ctx context.Context) (link.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.clientID, e.keepAlive, e.version, e.tls = "fulmar-"+d.Device, d.KeepAlive, d.Version, d.TLS
+	e.device, e.clientID, e.keepAlive, e.version, e.tls = d.Device, "fulmar-"+d.Device, d.KeepAlive, d.Version, d.TLS
 	if e.keepAlive <= 0 {
 		e.keepAlive = DefaultKeepAlive
 	}

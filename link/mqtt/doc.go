@@ -11,7 +11,8 @@
 // A machine's client identifier is "fulmar-" and its device name, and every connection starts clean. A broker cuts the
 // older of two connections with one identifier: a machine that dials again need not wait until the broker has noticed that
 // its former connection is dead. Two machines configured with the same name cut each other off, over and over; a broker
-// that gives its reasons, as MQTT 5 allows, lets the machine say so.
+// that gives its reasons, as MQTT 5 allows, lets the machine say so, and where it only closes the machine says that this
+// may be why.
 //
 // In: whole messages from the courier and the ground's station. Out: the same at the other end, or not at all. Imported by
 // the binary and by tests.

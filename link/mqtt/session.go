@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fulmar-io/fulmar/link"
@@ -131,6 +132,27 @@ func explain(ctx context.Context, g *guard, secure bool, err error) error {
 		return fmt.Errorf("the connection was taken, but nothing answered as an MQTT broker does: %w", ctx.Err())
 	}
 	return err
+}
+
+// lost says why a connection that was open is gone, where no packet of the broker's did; err is the library's word for it.
+// That another connection took over a broker cannot say in 3.1.1, and not every one that speaks MQTT 5 does, Mosquitto
+// 2.0.11 for one: all that is seen is that it closes. The device is empty for a ground, whose identifier nobody else has.
+func lost(g *guard, device string, err error) error {
+	cause := g.Cause()
+	switch {
+	case cause == nil:
+		return err
+	case !closedByPeer(cause):
+		return cause
+	case device == "":
+		return fmt.Errorf("the broker closed the connection without a reason: %w", cause)
+	}
+	return fmt.Errorf("the broker closed the connection without a reason, as it does when it stops, or when another connection takes over: is a second machine using the device name %s? %w",
+		device, cause)
+}
+
+func closedByPeer(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // A refusal is a broker's answer that it does not want this connection or subscription.

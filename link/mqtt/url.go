@@ -77,6 +77,7 @@ type endpoint struct {
 	hasUser   bool
 	hasPass   bool
 	clientID  string
+	device    string // whose connection it is; empty for a ground's
 	keepAlive time.Duration
 	version   Version
 	shown     string // the URL without secrets

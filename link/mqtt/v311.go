@@ -19,11 +19,12 @@ import (
 type sessionV311 struct {
 	*pipe.End
 	g      *guard
+	device string // of a machine's connection; empty for a ground's
 	client mqtt.Client
 }
 
 func openV311(ctx context.Context, e endpoint, g *guard, to receive) (session, error) {
-	s := &sessionV311{End: pipe.NewEnd(), g: g}
+	s := &sessionV311{End: pipe.NewEnd(), g: g, device: e.device}
 	o := mqtt.NewClientOptions()
 	o.AddBroker("tcp://" + e.address)
 	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return g, nil })
@@ -42,12 +43,7 @@ func openV311(ctx context.Context, e endpoint, g *guard, to receive) (session, e
 	}
 	o.SetOrderMatters(true)
 	o.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { to(m.Topic(), m.Payload()) })
-	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
-		if cause := g.Cause(); cause != nil {
-			err = cause
-		}
-		s.Because(err)
-	})
+	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) { s.Because(lost(g, e.device, err)) })
 	s.client = mqtt.NewClient(o)
 	token := s.client.Connect()
 	select {
@@ -123,7 +119,9 @@ func (s *sessionV311) limit() int       { return math.MaxInt }
 func (s *sessionV311) version() Version { return V311 }
 
 func (s *sessionV311) Close() {
+	// A publication that failed closes too, perhaps before the library tells of the loss.
+	why := lost(s.g, s.device, pipe.ErrClosedHere)
 	s.g.Hurry()
 	s.client.Disconnect(uint(farewell.Milliseconds()))
-	s.Because(pipe.ErrClosedHere)
+	s.Because(why)
 }

@@ -20,6 +20,7 @@ import (
 type sessionV5 struct {
 	*pipe.End
 	g      *guard
+	device string // as a sessionV311's
 	client *paho.Client
 	max    int
 }
@@ -28,7 +29,7 @@ type sessionV5 struct {
 const receiveMaximum = 16
 
 func openV5(ctx context.Context, e endpoint, g *guard, to receive) (session, error) {
-	s := &sessionV5{End: pipe.NewEnd(), g: g, max: math.MaxInt}
+	s := &sessionV5{End: pipe.NewEnd(), g: g, device: e.device, max: math.MaxInt}
 	s.client = paho.NewClient(paho.ClientConfig{
 		ClientID: e.clientID, Conn: g, PacketTimeout: time.Hour, // ctx is the limit
 		PingHandler: &pinger{start: time.Now()},
@@ -37,12 +38,7 @@ func openV5(ctx context.Context, e endpoint, g *guard, to receive) (session, err
 			to(p.Packet.Topic, p.Packet.Payload)
 			return true, nil
 		}},
-		OnClientError: func(err error) {
-			if cause := g.Cause(); cause != nil {
-				err = cause
-			}
-			s.Because(err)
-		},
+		OnClientError:      func(err error) { s.Because(lost(g, e.device, err)) },
 		OnServerDisconnect: func(d *paho.Disconnect) { s.Because(disconnected(d)) },
 	})
 	ca, err := s.client.Connect(ctx, connectV5(e))
@@ -129,9 +125,10 @@ func (s *sessionV5) limit() int       { return s.max }
 func (s *sessionV5) version() Version { return V5 }
 
 func (s *sessionV5) Close() {
+	why := lost(s.g, s.device, pipe.ErrClosedHere) // see sessionV311
 	s.g.Hurry()
 	_ = s.client.Disconnect(&paho.Disconnect{ReasonCode: packets.DisconnectNormalDisconnection}) // a courtesy
-	s.Because(pipe.ErrClosedHere)
+	s.Because(why)
 }
 
 // noAuth answers what nobody asked for: the library would call a nil handler.

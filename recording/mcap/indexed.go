@@ -14,7 +14,6 @@ import (
 type Indexed struct {
 	in       io.ReaderAt
 	o        ReaderOptions
-	header   Header
 	defs     definitions
 	stats    Statistics
 	index    []chunkIndex
@@ -37,7 +36,7 @@ func NewIndexed(in io.ReaderAt, size int64, o ReaderOptions) (*Indexed, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Indexed{in: in, o: o, header: head.header, defs: newDefinitions(o)}
+	x := &Indexed{in: in, o: o, defs: newDefinitions(o)}
 	summary, end, err := x.readSummary(head.offset, size)
 	if err != nil {
 		return nil, fmt.Errorf("mcap: open index: %w", err)
@@ -147,9 +146,6 @@ func (x *Indexed) take(op opcode, content []byte, end int64) error {
 	}
 	return nil
 }
-
-// Header returns what the file says of itself.
-func (x *Indexed) Header() Header { return x.header }
 
 // Statistics returns what the summary tells of the file; all zero if it does not.
 func (x *Indexed) Statistics() Statistics { return x.stats }

@@ -10,9 +10,12 @@ import (
 func Example() {
 	taken := host.Prepare()
 	defer func() { _ = taken.Close() }()
-	for _, f := range taken.Findings {
-		if f.Grade != host.Good {
-			fmt.Printf("%s: %s\n  try: %s\n", f.What, f.Detail, f.Cure)
+	for _, f := range append(taken.Findings, host.Inspect("/")...) {
+		if f.Grade == host.Bad && f.Cure == "" && f.Detail == "" {
+			fmt.Println(f.What, "is bad, and nobody says why")
 		}
 	}
+	steal, total := host.Stolen("cpu  600 0 200 9000 0 0 0 200 0 0")
+	fmt.Println(steal, "of", total, "were stolen")
+	// Output: 2s of 1m40s were stolen
 }

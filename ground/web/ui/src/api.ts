@@ -116,14 +116,22 @@ export class ApiError extends Error {
   }
 }
 
-/** Turns an answer that is not OK into an ApiError with the server's own words. */
+/** Turns an answer that is not OK into an ApiError with the server's own words, and what it says to do. */
 export async function refusal(res: Response): Promise<ApiError> {
   try {
-    const p = (await res.json()) as { detail?: string; parameter?: string };
-    return new ApiError(res.status, p.detail ?? res.statusText, p.parameter);
+    const p = (await res.json()) as { detail?: string; parameter?: string; hint?: string };
+    const detail = p.detail ?? res.statusText;
+    return new ApiError(res.status, p.hint ? `${detail}; ${p.hint}` : detail, p.parameter);
   } catch {
     return new ApiError(res.status, `${res.status} ${res.statusText}`);
   }
+}
+
+/** What went wrong, in a sentence for who looks at the page. */
+export function sentence(err: unknown): string {
+  if (!(err instanceof ApiError)) return "The ground does not answer.";
+  if (err.status === 404) return "The ground does not have this machine, or not all of these series, any more.";
+  return `${err.message.charAt(0).toUpperCase()}${err.message.slice(1)}.`;
 }
 
 export function path(...parts: string[]): string {

@@ -149,11 +149,12 @@ export class App {
       this.chooseMachine();
       this.ui.emit();
     } catch (err) {
-      this.problem = err instanceof api.ApiError ? err.message : "The ground does not answer.";
+      this.problem = api.sentence(err);
       this.ui.emit();
       return;
     }
-    if (this.device && (!this.seriesKnown || this.series.size === 0)) await this.loadMachine();
+    if (this.gone()) this.unwatch();
+    else if (this.device && (!this.seriesKnown || this.series.size === 0 || this.watched === "")) await this.loadMachine();
   }
 
   private chooseMachine(): void {
@@ -187,9 +188,21 @@ export class App {
       this.state.emit();
       this.ui.emit();
     } catch (err) {
-      this.problem = err instanceof api.ApiError ? err.message : "The ground does not answer.";
+      this.problem = api.sentence(err);
       this.ui.emit();
     }
+  }
+
+  /** The ground does not know the machine: an old address, or data that were removed. */
+  gone(): boolean {
+    return this.device !== "" && this.machines !== null && !this.machines.some((m) => m.device === this.device);
+  }
+
+  /** Watches nothing, until the machine is there again. What is shown stays. */
+  private unwatch(): void {
+    if (this.watched === "") return;
+    this.watched = "";
+    this.live.subscribe(null);
   }
 
   /** Refreshes the list of series: a new component may have begun to tell. */
@@ -209,6 +222,7 @@ export class App {
   /** Watches what is plotted and known. */
   private subscribe(): void {
     const names = this.plotted().filter((n) => this.series.has(n)).slice(0, api.maxSeries).sort();
+    if (this.watched === "") this.buffers.clear(); // what came meanwhile, only the store has
     for (const n of [...this.buffers.keys()]) if (!names.includes(n)) this.buffers.delete(n);
     const key = `${this.device} ${names.join(" ")}`;
     if (key === this.watched) return;

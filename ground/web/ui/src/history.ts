@@ -1,6 +1,6 @@
 // Asks the store for what the plots show and the buffers lack: one request at a time, as coarse as the screen.
 
-import { getRange, maxBuckets, maxPoints } from "./api.ts";
+import { getRange, maxBuckets, maxPoints, sentence } from "./api.ts";
 import type { App } from "./app.ts";
 
 const settleMS = 120; // while a range is being dragged
@@ -11,6 +11,8 @@ export class HistoryLoader {
   /** Width of the plots in CSS pixels; a point per pixel is asked for. */
   width = 800;
   busy = false;
+  /** Why the last request failed; empty if it did not. */
+  problem = "";
   private timer = 0;
   private abort = new AbortController();
   private last = 0;
@@ -61,10 +63,11 @@ export class HistoryLoader {
     try {
       await this.ask(names, from, to, split, resolution);
       this.last = performance.now();
+      this.problem = "";
       this.busy = false;
       this.wake();
-    } catch {
-      // The stream's banner says that the ground is away; this only tries again.
+    } catch (err) {
+      this.problem = sentence(err);
       window.setTimeout(() => {
         this.busy = false;
         this.wake();

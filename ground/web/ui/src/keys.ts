@@ -13,6 +13,7 @@ export const shortcuts: readonly (readonly [keys: string, what: string])[] = [
   ["0", "the last minute, live"],
   [", .", "cursor to the sample before or after"],
   ["/", "search a series"],
+  ["↑ ↓ Home End", "in the list of series: to another"],
   ["Enter", "on a series: add it to the selected plot"],
   ["Shift Enter", "on a series: add it to a new plot"],
   ["j k", "select the next or previous plot"],

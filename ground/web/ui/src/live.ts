@@ -1,6 +1,6 @@
 // The one live stream: opens it, notices when it is cut or silent, and opens it again where it ended.
 
-import { ApiError, millis, path, refusal, type Machine, type MachineEvent } from "./api.ts";
+import { millis, path, refusal, sentence, type Machine, type MachineEvent } from "./api.ts";
 import { EventParser, type ServerEvent } from "./sse.ts";
 
 export interface LiveTrace {
@@ -94,8 +94,8 @@ export class Live {
     if (this.state.kind !== "cut") this.set({ kind: "connecting" });
     this.heard = performance.now();
     this.read(sub, abort).then(
-      () => this.cut(abort, "The ground closed the stream"),
-      (err: unknown) => this.cut(abort, describe(err)),
+      () => this.cut(abort, "The ground closed the stream."),
+      (err: unknown) => this.cut(abort, sentence(err)),
     );
   }
 
@@ -167,13 +167,8 @@ export class Live {
   private watchdog(): void {
     if (this.state.kind !== "open" || performance.now() - this.heard < 2.5 * this.heartbeat + 1000) return;
     const abort = this.abort;
-    this.cut(abort, "The stream fell silent");
+    this.cut(abort, "The stream fell silent.");
     this.abort = new AbortController();
     abort.abort();
   }
-}
-
-function describe(err: unknown): string {
-  if (err instanceof ApiError) return `Refused: ${err.message}`;
-  return "The ground does not answer";
 }

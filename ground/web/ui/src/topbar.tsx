@@ -87,23 +87,31 @@ export function Banners({ app }: { app: App }) {
   const m = app.machine;
   const now = app.now();
   const list = [];
-  if (s.kind === "cut") {
+  const problem = app.problem || app.history.problem;
+  if (app.gone()) {
+    list.push(
+      <div class="banner warn" role="status" id="gone" key="gone">
+        <b>No machine named {app.device}</b>
+        <span>This ground does not know it: its data may have been removed, or it never reported here. It appears by itself when it reports; or choose another.</span>
+      </div>,
+    );
+  } else if (s.kind === "cut") {
     const left = Math.max(0, Math.ceil((s.retryAt - Date.now()) / 1000));
     list.push(
       <div class="banner bad" role="alert" id="cut" key="cut">
         <b>Stream cut since {f.clock(s.since, app.utc)}</b>
-        <span>{s.reason}. What is shown ends there; what was missed is filled in afterwards.</span>
+        <span>{s.reason} What is shown ends there; what was missed is filled in afterwards.</span>
         <span class="num" aria-live="off">
           {left > 0 ? `Retry in ${left} s` : "Retrying"}
         </span>
         <button onClick={() => app.live.retryNow()}>Retry now</button>
       </div>,
     );
-  } else if (app.problem) {
+  } else if (problem) {
     list.push(
-      <div class="banner bad" role="alert" key="problem">
-        <b>Request refused</b>
-        <span>{app.problem}</span>
+      <div class="banner bad" role="alert" id="problem" key="problem">
+        <b>No answer to a question</b>
+        <span>{problem}</span>
       </div>,
     );
   } else if (m && now - m.last_seen_ms > staleMS) {

@@ -166,6 +166,92 @@ test("everything can be done from the keyboard", { skip }, () =>
     assert.deepEqual(seen, ["UTC", "theme", "help", "live", "span", "+"].map((s, i) => (i === 0 ? seen[0] : s)));
   }));
 
+test("the list of series is one tab stop", { skip }, () =>
+  with_({ search: one }, async (g) => {
+    await g.settled();
+    const rows = await g.page.locator("#serieslist [data-series]").evaluateAll((l) => l.map((e) => e.dataset.series));
+    assert.ok(rows.length > 5);
+    const at = (name) => g.until((n) => document.activeElement?.dataset.series === n, name);
+    const stops = () => g.page.locator("#serieslist button").evaluateAll((l) => l.filter((e) => e.tabIndex === 0).map((e) => e.dataset.series));
+    await g.page.locator("#search").focus();
+    await g.press("Tab");
+    await at(rows[0]);
+    assert.deepEqual(await stops(), [rows[0]]);
+    await g.press("Tab");
+    assert.equal(await g.page.evaluate(() => document.activeElement.closest("#serieslist")), null, "Tab goes on to the next row");
+    await g.press("Shift+Tab");
+    await at(rows[0]);
+    await g.press("End");
+    await at(rows.at(-1));
+    await g.press("ArrowDown");
+    await at(rows.at(-1));
+    await g.press("ArrowUp");
+    await at(rows.at(-2));
+    await g.press("Home", "ArrowDown");
+    await at(rows[1]);
+    // Whoever comes back is where they were.
+    await g.until((n) => document.querySelector("#serieslist button[tabindex='0']")?.dataset.series === n, rows[1]);
+    await g.press("Tab", "Shift+Tab");
+    await at(rows[1]);
+    assert.deepEqual(await stops(), [rows[1]]);
+    // A row that the search hides is no stop; the first that is left is.
+    await g.page.fill("#search", "motor");
+    await g.until(() => document.querySelector("#serieslist button[tabindex='0']")?.dataset.series === "thermal.motor[0]");
+    assert.equal((await stops()).length, 1);
+    // By pointer, too.
+    await g.page.locator("[data-series='thermal.motor[1]']").click();
+    await g.until(() => document.querySelector("#serieslist button[tabindex='0']")?.dataset.series === "thermal.motor[1]");
+    await g.press("Home", "ArrowUp");
+    await g.until(() => document.activeElement?.id === "search");
+  }));
+
+test("a machine that the ground does not know is told in words", { skip }, () =>
+  with_({ search: "?m=ghost" }, async (g) => {
+    await g.page.waitForSelector("#gone");
+    const text = await g.page.locator(".banners").innerText();
+    assert.match(text, /No machine named ghost/);
+    assert.doesNotMatch(text, /not found|store:|double:/);
+    await g.page.locator(".machines button", { hasText: "rover" }).click();
+    await g.page.locator("#gone").waitFor({ state: "detached" });
+    await g.settled();
+  }));
+
+test("a machine goes while it is watched, and comes back without a hole", { skip }, () =>
+  with_({ search: one }, async (g) => {
+    await g.settled();
+    g.expectRefusals = true;
+    const without = async (route) => {
+      const res = await route.fetch();
+      const list = await res.json();
+      list.machines = list.machines.filter((m) => m.device !== "rover");
+      await route.fulfill({ response: res, json: list });
+    };
+    await g.page.route("**/api/v1/machines", without);
+    await g.page.waitForSelector("#gone");
+    await g.until(() => window.fulmar.state().stream === "idle");
+    const before = (await g.state()).to;
+    await g.page.unroute("**/api/v1/machines", without);
+    await g.page.locator("#gone").waitFor({ state: "detached" });
+    await g.settled();
+    await g.until(([name, t]) => window.fulmar.plots().some((p) => p.series.some((x) => x.name === name && (x.points.at(-1)?.[0] ?? 0) > t)), [accel, before + 2000]);
+    const s = await g.pause();
+    await g.settled();
+    await assertDrawnIsStored(g, accel, s.from, s.to - 500);
+  }));
+
+test("what the store failed at is told, with what to do", { skip }, () =>
+  with_({ search: one }, async (g) => {
+    await g.settled();
+    g.expectRefusals = true;
+    const problem = { title: "Internal Server Error", status: 500, detail: "the ground's index is damaged", hint: "stop the ground and run fulmar inspect --reindex" };
+    await g.page.route("**/range?*", (route) => route.fulfill({ status: 500, contentType: "application/problem+json", json: problem }));
+    await g.press("ArrowLeft", "ArrowLeft", "-");
+    await g.page.waitForSelector("#problem");
+    assert.match(await g.page.locator("#problem").innerText(), /The ground's index is damaged; stop the ground and run fulmar inspect --reindex\./);
+    await g.page.unroute("**/range?*");
+    await g.page.locator("#problem").waitFor({ state: "detached" });
+  }));
+
 test("a series is dragged onto a plot", { skip }, () =>
   with_({ search: one }, async (g) => {
     await g.settled();

@@ -35,11 +35,13 @@ export class GroundPage {
     this.errors = [];
     this.foreign = [];
     this.expectOutage = false;
+    this.expectRefusals = false;
     page.on("pageerror", (e) => this.errors.push(`exception: ${e.message}`));
     page.on("console", (m) => {
       if (m.type() !== "error" && m.type() !== "warning") return;
       // While the server is stopped on purpose the browser itself reports each failed request.
       if (this.expectOutage && /net::ERR_/.test(m.text())) return;
+      if (this.expectRefusals && /Failed to load resource.* status of (404|500)/.test(m.text())) return;
       this.errors.push(`${m.type()}: ${m.text()}`);
     });
     page.on("request", (r) => {

@@ -15,6 +15,7 @@ export function SeriesPanel({ app }: { app: App }) {
   useChannel(app.ui);
   const [query, setQuery] = useState("");
   const [said, setSaid] = useState("");
+  const [current, setCurrent] = useState("");
   const list = useRef<HTMLDivElement>(null);
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const found = useMemo(() => sorted([...app.series.values()].filter((s) => matches(s, words))), [app.series, query]);
@@ -22,11 +23,19 @@ export function SeriesPanel({ app }: { app: App }) {
   const latest = useLatest(app, found);
   const add = (name: string, fresh: boolean): void => setSaid(app.addSeries(name, fresh ? "new" : app.selected));
   const rows = (): HTMLElement[] => [...(list.current?.querySelectorAll<HTMLElement>("button.row") ?? [])];
-  const step = (from: EventTarget | null, by: number): void => {
+  // The list is one tab stop, the row that had the focus last; the arrows move within it.
+  const shown = groups.flatMap(([, members]) => members);
+  const stop = shown.some((s) => s.name === current) ? current : shown[0]?.name;
+  const move = (from: EventTarget | null, key: string): boolean => {
     const all = rows();
     const i = all.indexOf(from as HTMLElement);
-    if (i + by < 0) document.getElementById("search")?.focus();
-    else all[Math.min(all.length - 1, i + by)]?.focus();
+    if (key === "ArrowUp" && i === 0) document.getElementById("search")?.focus();
+    else if (key === "ArrowUp") all[i - 1]?.focus();
+    else if (key === "ArrowDown") all[i + 1]?.focus();
+    else if (key === "Home") all[0]?.focus();
+    else if (key === "End") all.at(-1)?.focus();
+    else return false;
+    return true;
   };
   return (
     <section class="panel series" aria-labelledby="h-series">
@@ -63,15 +72,15 @@ export function SeriesPanel({ app }: { app: App }) {
                   <button
                     class="row"
                     draggable
+                    tabIndex={s.name === stop ? 0 : -1}
                     data-series={s.name}
                     title={`${s.name}: ${s.type}, ${s.kind}, ${f.count(s.rows)} samples. Enter adds it to plot ${plotNumber(app)}, Shift+Enter to a new one.`}
                     onDragStart={(e) => e.dataTransfer?.setData(dragType, s.name)}
                     onClick={(e) => add(s.name, e.shiftKey)}
+                    onFocus={() => setCurrent(s.name)}
                     onKeyDown={(e) => {
-                      if (e.key === "ArrowDown") step(e.currentTarget, 1);
-                      else if (e.key === "ArrowUp") step(e.currentTarget, -1);
-                      else if (e.key === "Enter") add(s.name, e.shiftKey);
-                      else return;
+                      if (e.key === "Enter") add(s.name, e.shiftKey);
+                      else if (!move(e.currentTarget, e.key)) return;
                       e.preventDefault();
                     }}
                   >
