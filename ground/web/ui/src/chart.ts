@@ -166,7 +166,8 @@ export class Chart {
     const from = u.posToVal(left, "x");
     const to = u.posToVal(left + width, "x");
     u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    this.app.setView(select(this.app.view, this.app.edge(), from, to));
+    // The edge is the one that was seen: on a busy machine, or with less motion, what is drawn lags behind.
+    this.app.setView(select(this.app.view, u.scales["x"]?.max ?? this.app.edge(), from, to));
   }
 
   private onCursor(u: uPlot): void {

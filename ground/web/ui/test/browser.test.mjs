@@ -279,6 +279,22 @@ test("a selection zooms, and at the live edge keeps following", { skip }, () =>
     await g.until(() => !window.fulmar.state().following);
   }));
 
+test("a selection up to the edge that was seen keeps following, however late it was drawn", { skip }, () =>
+  with_({ search: one, reducedMotion: "reduce" }, async (g) => {
+    await g.settled();
+    const box = await g.page.locator(".u-over").first().boundingBox();
+    const y = box.y + box.height / 2;
+    await g.page.mouse.move(box.x + box.width / 2, y);
+    await g.page.mouse.down();
+    await g.page.mouse.move(box.x + 0.8 * box.width, y);
+    await g.page.mouse.move(box.x + 0.995 * box.width, y);
+    // Time goes on; with less motion the plot is not drawn anew for up to a second.
+    await g.page.evaluate(() => { const now = Date.now; Date.now = () => now() + 600; });
+    await g.page.mouse.up();
+    await g.until(() => { const s = window.fulmar.state(); return !s.following || s.to - s.from < 5000; });
+    assert.equal((await g.state()).following, true);
+  }));
+
 test("machines, health, timing, ledger and events are told", { skip }, () =>
   with_({ search: "?m=rover" }, async (g) => {
     await g.settled();
