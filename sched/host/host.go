@@ -1,5 +1,11 @@
 package host
 
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
 // A Grade says how much a finding matters.
 type Grade uint8
 
@@ -51,4 +57,27 @@ func (t *Taken) Close() error {
 	}
 	t.close = nil
 	return first
+}
+
+// Stolen returns what the first line of /proc/stat says was stolen from all processors by the host of a virtual machine, and
+// their time in all.
+func Stolen(stat string) (steal, total time.Duration) {
+	const hertz = 100 // USER_HZ, of what /proc tells, is 100 on every architecture that Go has
+	line, _, _ := strings.Cut(stat, "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, 0
+	}
+	for i, s := range fields[1:9] {
+		var ticks int64
+		if _, err := fmt.Sscan(s, &ticks); err != nil {
+			return 0, 0
+		}
+		d := time.Duration(ticks) * time.Second / hertz
+		total += d
+		if i == 7 {
+			steal = d
+		}
+	}
+	return steal, total
 }

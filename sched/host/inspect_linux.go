@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -177,27 +176,4 @@ func (m machine) stolen() Finding {
 		f.Grade = Bad
 	}
 	return f
-}
-
-// Stolen returns what the first line of /proc/stat says was stolen from all processors by the host of a virtual machine, and
-// their time in all.
-func Stolen(stat string) (steal, total time.Duration) {
-	const hertz = 100 // USER_HZ, of what /proc tells, is 100 on every architecture that Go has
-	line, _, _ := strings.Cut(stat, "\n")
-	fields := strings.Fields(line)
-	if len(fields) < 9 || fields[0] != "cpu" {
-		return 0, 0
-	}
-	for i, s := range fields[1:9] {
-		var ticks int64
-		if _, err := fmt.Sscan(s, &ticks); err != nil {
-			return 0, 0
-		}
-		d := time.Duration(ticks) * time.Second / hertz
-		total += d
-		if i == 7 {
-			steal = d
-		}
-	}
-	return steal, total
 }
