@@ -15,6 +15,8 @@ import (
 // heard of first. They arrive in frames, or with them, and are kept in a log of their own that nothing is taken from, as
 // retention takes the frames that brought them long before those that need them. Guarded by Index.mu.
 type definitions struct {
+	disk    env.Disk
+	dir     string
 	log     *seglog.Log // nil where there is none to be read
 	write   bool
 	devices map[string]*defined
@@ -42,25 +44,48 @@ const maxDefinition = 2 + telemetry.MaxDevice + telemetry.MaxLayoutBinary
 // openDefinitions opens the log in a folder. What is damaged in it is left out: the index knows it too and puts it back,
 // and a layout that is missing all the same is asked for.
 func openDefinitions(disk env.Disk, dir string, readOnly bool) (*definitions, error) {
-	d := &definitions{write: !readOnly, devices: make(map[string]*defined)}
-	log, err := seglog.Open(disk, dir, seglog.Options{MaxRecord: maxDefinition, ReadOnly: readOnly})
-	if readOnly && errors.Is(err, fs.ErrNotExist) {
-		return d, nil
-	}
-	if err != nil {
+	d := &definitions{disk: disk, dir: dir, write: !readOnly, devices: make(map[string]*defined)}
+	if err := d.read(); err != nil {
 		return nil, fmt.Errorf("store: open definitions: %w", err)
 	}
-	d.log = log
+	return d, nil
+}
+
+// read opens the log, in the place of the one that is open, and takes up what is in it.
+func (d *definitions) read() error {
+	log, err := seglog.Open(d.disk, d.dir, seglog.Options{MaxRecord: maxDefinition, ReadOnly: !d.write})
+	if !d.write && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	for i := log.First(); i < log.Next(); i++ {
 		b, err := log.ReadAt(i, nil)
 		if err != nil && !errors.Is(err, seglog.ErrDamaged) {
-			return nil, errors.Join(fmt.Errorf("store: open definitions: %w", err), log.Close())
+			return errors.Join(err, log.Close())
 		}
 		if err == nil {
 			d.parse(b)
 		}
 	}
-	return d, nil
+	old := d.log
+	d.log = log
+	if old != nil {
+		return old.Close()
+	}
+	return nil
+}
+
+// refresh takes up what another process, which this one reads beside, has written since.
+func (d *definitions) refresh() error {
+	if d.write {
+		return nil
+	}
+	if err := d.read(); err != nil {
+		return fmt.Errorf("store: read definitions again: %w", err)
+	}
+	return nil
 }
 
 // parse takes up a record. One that it does not understand is one of a later build.

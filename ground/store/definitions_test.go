@@ -188,6 +188,58 @@ func TestAReaderBesideRetention(t *testing.T) {
 	}
 }
 
+// A ground lets go of a frame that its reader has found and not read yet, and whose layouts came after the reader began:
+// these are among the definitions by then.
+func TestAReaderBesideRetentionFindsWhatExplains(t *testing.T) {
+	dir := t.TempDir()
+	disk, err := env.NewOSDisk(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRigOn(t, disk, store.FramesOptions{SegmentBytes: 1 << 10, MinFree: 1, MaxBytes: 4 << 10})
+	var items []store.Item
+	r.define(imu)
+	for f := range int64(40) {
+		for i := range int64(50) {
+			r.put(imu, f*second, (1000+f)*second, 0, float32(i), float32(f), "auto", f*50+i)
+		}
+		b, err := r.enc.Finish(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := r.frames.Append(1000*second, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, store.Item{Index: at, Received: 1000 * second, Data: b})
+	}
+	if err := r.frames.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	o := r.o
+	o.ReadOnly = true
+	frames, err := store.OpenFrames(disk, "frames", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = frames.Close() }()
+	if _, err := r.index.Add(t.Context(), items, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.index.Retain(t.Context()); err != nil || r.frames.First() == 1 {
+		t.Fatalf("frames from %d on, %v", r.frames.First(), err)
+	}
+	index, _, err := store.OpenIndex(t.Context(), filepath.Join(t.TempDir(), "index.sqlite"), frames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = index.Close() }()
+	series, err := index.Series(t.Context(), "rover")
+	if err != nil || len(series) != imu.Series() || series[0].Rows != (r.frames.Next()-r.frames.First())*50 {
+		t.Errorf("series %+v, %v", series, err)
+	}
+}
+
 // What is newest is told by the order of boots and the monotonic clock, which cannot be set back.
 func TestTheNewestIsNotToldByTheWallClock(t *testing.T) {
 	r := newRig(t)

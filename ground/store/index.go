@@ -255,21 +255,39 @@ func (x *Index) CatchUp(ctx context.Context) error {
 		if at >= end {
 			return nil
 		}
-		var items []Item
-		for i := at; i < end; i++ {
-			received, data, err := x.frames.Read(i)
-			if errors.Is(err, seglog.ErrDamaged) {
-				continue
-			}
+		items, trimmed, err := x.readFrames(at, end)
+		if err != nil {
+			return fmt.Errorf("store: catch up: %w", err)
+		}
+		if trimmed { // by another process: what explains the others may have been in it, and is among the definitions now
+			x.mu.Lock()
+			err = x.frames.definitions.refresh()
+			x.mu.Unlock()
 			if err != nil {
-				return fmt.Errorf("store: catch up: %w", err)
+				return err
 			}
-			items = append(items, Item{Index: i, Received: received, Data: data})
 		}
 		if _, err := x.add(ctx, items, end, false); err != nil {
 			return err
 		}
 	}
+}
+
+// readFrames reads the frames that are there, and reports whether others were let go.
+func (x *Index) readFrames(from, to uint64) (items []Item, trimmed bool, err error) {
+	for i := from; i < to; i++ {
+		received, data, err := x.frames.Read(i)
+		switch {
+		case errors.Is(err, seglog.ErrTrimmed):
+			trimmed = true
+		case errors.Is(err, seglog.ErrDamaged):
+		case err != nil:
+			return nil, false, err
+		default:
+			items = append(items, Item{Index: i, Received: received, Data: data})
+		}
+	}
+	return items, trimmed, nil
 }
 
 // Next returns the index of the first frame that is not indexed yet.
