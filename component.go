@@ -37,9 +37,17 @@ const (
 
 // Miss policies of a task.
 const (
-	Skip    = spec.Skip
-	CatchUp = spec.CatchUp
+	Skip      = spec.Skip
+	CatchUp   = spec.CatchUp
+	Degrade   = spec.Degrade
+	SafeState = spec.SafeState
 )
+
+// Core is the processor that a task runs on.
+type Core = spec.Core
+
+// OnCore pins a task to the processor with the kernel's number n.
+func OnCore(n int) Core { return spec.OnCore(n) }
 
 // ErrSpec is wrapped by every error about a component's declaration.
 var ErrSpec = errors.New("component's declaration is not valid")
@@ -51,7 +59,8 @@ type Component interface {
 }
 
 // A Starter is a Component with something to do before its tasks run: open, calibrate, allocate. It is called after the
-// components it depends on have started. An error stops the machine's start; what had started is stopped again.
+// components it depends on have started. An error at the machine's start ends that; what had started is stopped again. Later, when
+// the component is rebuilt, it counts as another failure.
 type Starter interface {
 	Start(ctx context.Context) error
 }
@@ -63,15 +72,60 @@ type Stopper interface {
 	Stop(ctx context.Context) error
 }
 
+// A Renewer is a Component that can be made again after it has failed. One that cannot stays down.
+type Renewer interface {
+	// Renew returns a new component as this one was before its start, without side effects. Its declaration must have the
+	// same tasks and ports. It may be called while a step of the old one hangs, and must not touch what that one may hold.
+	Renew() Component
+}
+
+// A Safer is a Component that drives something which must come to rest when the component cannot do so itself.
+type Safer interface {
+	// Safe brings to rest what the component drives. It is called instead of Stop when a step does not end, from another
+	// goroutine, while that step may still be under way.
+	Safe() error
+}
+
 // Spec is a component's declaration.
 type Spec struct {
 	// Name is the component's name on this machine: a-z, 0-9, '-' and '_'.
 	Name string
-	// DependsOn names the components that must have started before and stop after this one.
+	// DependsOn names the components that must have started before and stop after this one, also when it is rebuilt.
 	DependsOn []string
-	// Critical: the machine stops when this component fails.
+	// Critical: the machine goes to its safe state when this component stays down. Otherwise it goes on without it, and
+	// without what depends on it.
 	Critical bool
-	Tasks    []Task
+	// Restart says how often a component that failed is rebuilt.
+	Restart Restart
+	Tasks   []Task
+}
+
+// Restart is a component's restart policy. The zero value of each field means its default.
+type Restart struct {
+	// Never: the component stays down when it has failed, as one that is no Renewer does.
+	Never bool
+	// Backoff is how long the first rebuild waits, and at most MaxBackoff; each further one within Window waits twice as
+	// long as the one before. What is waited is drawn from the upper half of that. Defaults 100 ms and 10 s.
+	Backoff, MaxBackoff time.Duration
+	// Most is how many failures within Window are followed by a rebuild: after one more it stays down. Defaults 5 and 1 min.
+	Most   int
+	Window time.Duration
+}
+
+// WithDefaults fills what was left 0.
+func (r Restart) WithDefaults() Restart {
+	for _, f := range []struct {
+		v *time.Duration
+		d time.Duration
+	}{{&r.Backoff, 100 * time.Millisecond}, {&r.MaxBackoff, 10 * time.Second}, {&r.Window, time.Minute}} {
+		if *f.v <= 0 {
+			*f.v = f.d
+		}
+	}
+	if r.Most <= 0 {
+		r.Most = 5
+	}
+	return r
 }
 
 // Task is a periodic task of a component.
@@ -83,8 +137,18 @@ type Task struct {
 	Offset time.Duration
 	// Deadline from the release within which a step must end. Default Period.
 	Deadline time.Duration
+	// Budget is the longest that a step takes, for the analysis of response times; at most Deadline. Default: not known.
+	Budget time.Duration
 	// OnMiss says what becomes of releases that have passed. Default Skip.
 	OnMiss spec.MissPolicy
+	// Priority decides between tasks that are ready at once, 0 to 100: the higher runs. Of equal ones that with the shorter
+	// period does. Default 0.
+	Priority int
+	// Core pins the task in real time. Default: any.
+	Core Core
+	// Stuck is how long a step may take until it counts as one that does not end: the component has failed then, and is
+	// rebuilt without it. Default 10 periods, and at least 1 s.
+	Stuck time.Duration
 	// Reads are the inputs that are latched before each step, Writes the outputs that leave after it. A port belongs to
 	// one task.
 	Reads  []Input
@@ -96,7 +160,16 @@ type Task struct {
 
 // Timing returns when the task runs, with the defaults filled in.
 func (t Task) Timing() spec.Timing {
-	return spec.Timing{Period: int64(t.Period), Offset: int64(t.Offset), Deadline: int64(t.Deadline), OnMiss: t.OnMiss}.WithDefaults()
+	return spec.Timing{Period: int64(t.Period), Offset: int64(t.Offset), Deadline: int64(t.Deadline), Budget: int64(t.Budget), OnMiss: t.OnMiss,
+		Priority: t.Priority, Core: t.Core}.WithDefaults()
+}
+
+// Patience returns how long a step may take, with the default filled in.
+func (t Task) Patience() time.Duration {
+	if t.Stuck > 0 {
+		return t.Stuck
+	}
+	return max(10*t.Period, time.Second)
 }
 
 // Validate reports the first thing that is wrong with the declaration by itself.
@@ -115,6 +188,9 @@ func (s Spec) Validate() error {
 		tasks[t.Name] = true
 		if t.Step == nil {
 			return fmt.Errorf("fulmar: component %q: %w: task %q has no Step", s.Name, ErrSpec, t.Name)
+		}
+		if t.Stuck < 0 || t.Stuck > 0 && t.Stuck < t.Deadline {
+			return fmt.Errorf("fulmar: component %q: %w: task %q counts as stuck after %s, before its deadline", s.Name, ErrSpec, t.Name, t.Stuck)
 		}
 		if err := t.Timing().Validate(); err != nil {
 			return fmt.Errorf("fulmar: component %q: %w: task %q: %w", s.Name, ErrSpec, t.Name, err)

@@ -10,8 +10,9 @@ import (
 
 // An Output is a port that a task writes, as the machine sees it. Only Out implements it.
 type Output interface {
-	// Bind gives the port its layout under its component's name. It is called once, before anything runs.
-	Bind(component string) (*Layout, error)
+	// Bind gives the port its layout under its component's name. It is called once, before the component runs. Before is the
+	// same port of the component that this one replaces, whose readers it takes over; nil for none.
+	Bind(component string, before Output) (*Layout, error)
 	// Port returns "component/port" once bound.
 	Port() string
 	// flush publishes what the step set and hands it to the readers.
@@ -22,8 +23,9 @@ type Output interface {
 type Input interface {
 	// Source returns the output it reads, as "component/port".
 	Source() string
-	// Connect attaches it to that output. Called once, before anything runs, after the output is bound.
-	Connect(Output) error
+	// Connect attaches it to that output. Called once, before the component runs, after the output is bound. Again says that it
+	// takes the place of an input that was connected, and is read no more.
+	Connect(o Output, again bool) error
 	latch()
 }
 
@@ -40,7 +42,7 @@ type Out[T any] struct {
 	value  T
 	dirty  bool
 	w      packet.Writer
-	cell   cell[T]
+	cell   *cell[T]
 }
 
 // As names the port and gives its records a class, by default Normal.
@@ -56,7 +58,7 @@ func (o *Out[T]) As(name string, class ...Class) Output {
 func (o *Out[T]) Set(v T) { o.value, o.dirty = v, true }
 
 // Bind implements Output.
-func (o *Out[T]) Bind(component string) (*Layout, error) {
+func (o *Out[T]) Bind(component string, before Output) (*Layout, error) {
 	if o.layout != nil {
 		return nil, fmt.Errorf("fulmar: component %q: %w: port %q belongs to two tasks", component, ErrSpec, o.name)
 	}
@@ -71,9 +73,17 @@ func (o *Out[T]) Bind(component string) (*Layout, error) {
 	if err := l.Validate(); err != nil {
 		return nil, fmt.Errorf("fulmar: component %q: port %q: %w", component, o.name, err)
 	}
-	o.layout, o.plan = l, p
-	o.cell.init()
-	return l, nil
+	if before == nil {
+		o.layout, o.plan, o.cell = l, p, &cell[T]{}
+		o.cell.init()
+		return l, nil
+	}
+	old, ok := before.(*Out[T])
+	if !ok || old.layout == nil || old.layout.ID() != l.ID() || old.class != o.class {
+		return nil, fmt.Errorf("fulmar: component %q: %w: port %q is not as it was before", component, ErrSpec, o.name)
+	}
+	o.layout, o.plan, o.cell = old.layout, p, old.cell
+	return o.layout, nil
 }
 
 // Port implements Output.
@@ -120,7 +130,7 @@ func (i *In[T]) Version() uint64 { return i.version }
 func (i *In[T]) Source() string { return i.source }
 
 // Connect implements Input.
-func (i *In[T]) Connect(o Output) error {
+func (i *In[T]) Connect(o Output, again bool) error {
 	out, ok := o.(*Out[T])
 	if !ok {
 		var want T
@@ -129,8 +139,10 @@ func (i *In[T]) Connect(o Output) error {
 	if i.from != nil {
 		return fmt.Errorf("fulmar: %w: the input from %q belongs to two tasks", ErrSpec, i.source)
 	}
-	i.from = &out.cell
-	out.cell.addReader()
+	i.from = out.cell
+	if !again {
+		out.cell.addReader()
+	}
 	return nil
 }
 

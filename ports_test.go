@@ -52,7 +52,7 @@ func newBench(t testing.TB) *bench {
 func (b *bench) task(producer int, component string, task fulmar.Task) *fulmar.TaskRun {
 	b.t.Helper()
 	for _, out := range task.Writes {
-		if _, err := out.Bind(component); err != nil {
+		if _, err := out.Bind(component, nil); err != nil {
 			b.t.Fatal(err)
 		}
 	}
@@ -102,7 +102,7 @@ func TestAStructBecomesARecord(t *testing.T) {
 
 func TestFieldNamesAndUnits(t *testing.T) {
 	var out fulmar.Out[everything]
-	l, err := out.As("state").Bind("drive")
+	l, err := out.As("state").Bind("drive", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestFieldNamesAndUnits(t *testing.T) {
 }
 
 func TestWhatCannotBePublishedIsRefused(t *testing.T) {
-	bind := func(o fulmar.Output) error { _, err := o.Bind("c"); return err }
+	bind := func(o fulmar.Output) error { _, err := o.Bind("c", nil); return err }
 	var m fulmar.Out[map[string]int]
 	var s fulmar.Out[struct{ P *int }]
 	var e fulmar.Out[struct{ hidden int }]
@@ -151,7 +151,7 @@ func TestInputsAreLatched(t *testing.T) {
 	}})
 	var in fulmar.In[float64]
 	input := in.From("imu/rate")
-	if err := input.Connect(&out); err != nil {
+	if err := input.Connect(&out, false); err != nil {
 		t.Fatal(err)
 	}
 	var seen []string
@@ -168,10 +168,10 @@ func TestInputsAreLatched(t *testing.T) {
 		t.Errorf("seen %s, want %s", got, want)
 	}
 	var other fulmar.In[int]
-	if err := other.From("imu/rate").Connect(&out); !errors.Is(err, fulmar.ErrSpec) {
+	if err := other.From("imu/rate").Connect(&out, false); !errors.Is(err, fulmar.ErrSpec) {
 		t.Errorf("an int reads a float64: %v", err)
 	}
-	if err := input.Connect(&out); !errors.Is(err, fulmar.ErrSpec) {
+	if err := input.Connect(&out, false); !errors.Is(err, fulmar.ErrSpec) {
 		t.Errorf("connected twice: %v", err)
 	}
 }
@@ -192,7 +192,7 @@ func TestReadersAndWriterAtTheSameTime(t *testing.T) {
 	for i := range 3 {
 		in := new(fulmar.In[pair])
 		input := in.From("w/p")
-		if err := input.Connect(&out); err != nil {
+		if err := input.Connect(&out, false); err != nil {
 			t.Fatal(err)
 		}
 		last := uint64(0)

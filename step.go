@@ -7,7 +7,8 @@ import (
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
-// Step is what a task's step gets. It is valid during the step only.
+// Step is what a task's step gets. It is valid during the step only; what comes of a step that was given up as stuck goes
+// nowhere.
 type Step struct {
 	// Now is the monotonic time at which the step began, since the boot's origin.
 	Now time.Duration
@@ -22,14 +23,25 @@ type Step struct {
 }
 
 // OK says that the component works as it should. That is what is assumed until a step says otherwise.
-func (s *Step) OK() { s.task.monitor.Set(StatusOK, "") }
+func (s *Step) OK() {
+	if s.task.state.Load() == stepping {
+		s.task.monitor.Set(StatusOK, "")
+	}
+}
 
 // Degraded says that the component works, but not as it should, and why. It stays so until OK. reason should be a
 // constant: a new text in each step would cost an allocation each.
-func (s *Step) Degraded(reason string) { s.task.monitor.Set(StatusDegraded, reason) }
+func (s *Step) Degraded(reason string) {
+	if s.task.state.Load() == stepping {
+		s.task.monitor.Set(StatusDegraded, reason)
+	}
+}
 
 // Event publishes that something happened. Warnings and worse are urgent. text is at most 1 KiB; what is longer is cut.
 func (s *Step) Event(severity Severity, text string) {
+	if s.task.state.Load() != stepping {
+		return
+	}
 	s.task.monitor.event(text, int64(s.Now))
 	s.task.publishEvent(s, severity, text)
 }

@@ -1,9 +1,12 @@
 package fulmar
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
+	"github.com/fulmar-io/fulmar/spec"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
@@ -18,11 +21,28 @@ type TaskRun struct {
 	step      Step
 
 	published, filtered, dropped uint64 // of publisher's, as last told to the monitor
+
+	state atomic.Int32
+	late  int // steps that must end in time until the task is on time again
+	// lateness is what the task says of itself meanwhile.
+	lateness string
 }
+
+// The states of a TaskRun.
+const (
+	resting int32 = iota
+	stepping
+	leaving // the step has ended, its outputs leave
+	revoked
+)
+
+// ErrRevoked is what Run returns of a task that was revoked.
+var ErrRevoked = errors.New("the task was revoked")
 
 // NewTaskRun joins a task with its publisher and its component's monitor. The task's ports are bound and connected.
 func NewTaskRun(t Task, p *Publisher, m *Monitor, events *Layout) *TaskRun {
-	r := &TaskRun{task: t, publisher: p, monitor: m, events: events}
+	r := &TaskRun{task: t, publisher: p, monitor: m, events: events, lateness: "task " + t.Name + " misses its deadline"}
+	r.published, r.filtered, r.dropped = p.Counts()
 	r.step.task = r
 	return r
 }
@@ -30,6 +50,9 @@ func NewTaskRun(t Task, p *Publisher, m *Monitor, events *Layout) *TaskRun {
 // Run executes one step: inputs are latched, the step runs, outputs leave. A panic in the step is returned as an error.
 // wall is ns since 1970, 0 if unknown.
 func (r *TaskRun) Run(now, dt time.Duration, wall int64) (err error) {
+	if !r.state.CompareAndSwap(resting, stepping) {
+		return ErrRevoked
+	}
 	for _, in := range r.task.Reads {
 		in.latch()
 	}
@@ -38,7 +61,12 @@ func (r *TaskRun) Run(now, dt time.Duration, wall int64) (err error) {
 	if wall != 0 {
 		s.Wall = time.Unix(0, wall)
 	}
-	if err := r.call(s); err != nil {
+	err = r.call(s)
+	if !r.state.CompareAndSwap(stepping, leaving) {
+		return ErrRevoked
+	}
+	defer r.state.Store(resting)
+	if err != nil {
 		return err
 	}
 	s.Run++
@@ -50,7 +78,31 @@ func (r *TaskRun) Run(now, dt time.Duration, wall int64) (err error) {
 		r.monitor.count(int64(now), p-r.published, f-r.filtered, d-r.dropped)
 		r.published, r.filtered, r.dropped = p, f, d
 	}
+	if r.late > 0 {
+		if r.late--; r.late == 0 {
+			r.monitor.onTime(r.lateness)
+		}
+	}
 	return nil
+}
+
+// Missed says that the step which has just ended, or releases after it, missed their deadline. It is called between two
+// Runs, by whoever calls Run.
+func (r *TaskRun) Missed() {
+	if r.task.OnMiss != Degrade {
+		return
+	}
+	if r.late == 0 {
+		r.monitor.tooLate(r.lateness)
+	}
+	r.late = spec.InTime
+}
+
+// Revoke takes from the task everything that it could write to, and reports whether it did: not while the outputs of a step
+// are leaving, which takes no time. What a step that is under way does from here on goes nowhere, and no other begins. It may be
+// called from any goroutine.
+func (r *TaskRun) Revoke() bool {
+	return r.state.CompareAndSwap(stepping, revoked) || r.state.CompareAndSwap(resting, revoked) || r.state.Load() == revoked
 }
 
 func (r *TaskRun) call(s *Step) (err error) {

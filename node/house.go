@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/fulmar-io/fulmar"
@@ -16,9 +17,12 @@ import (
 
 // house is the node's own task: it publishes how the components, their tasks and the courier are.
 type house struct {
-	n         *Node
-	task      *sched.Task
+	n    *Node
+	task *sched.Task
+
+	mu        sync.Mutex // held while something is published
 	publisher *fulmar.Publisher
+	events    *fulmar.Layout
 	outputs   []*fulmar.Layout // of components, to be defined
 
 	health   []*fulmar.Layout // by part
@@ -49,6 +53,9 @@ var healthFields = []fulmar.Field{
 	{Name: "last_event", Type: packet.String},
 	{Name: "last_event_age", Type: packet.Float64, Unit: "s"},
 	{Name: "last_packet_age", Type: packet.Float64, Unit: "s"},
+	{Name: "last_error", Type: packet.String},
+	{Name: "last_error_age", Type: packet.Float64, Unit: "s"},
+	{Name: "restarts", Type: packet.Uint64},
 }
 
 // timingFields are the fields of "component/task/name".
@@ -87,12 +94,12 @@ func accountFields() []fulmar.Field {
 }
 
 func newHouse(n *Node, outputs []*fulmar.Layout) *house {
-	h := &house{n: n, outputs: outputs, seen: make([]uint64, len(n.parts))}
+	h := &house{n: n, events: fulmar.EventLayout("node"), outputs: outputs, seen: make([]uint64, len(n.parts))}
 	for _, p := range n.parts {
-		h.health = append(h.health, &fulmar.Layout{Name: p.spec.Name + "/health", Kind: telemetry.Health, Fields: healthFields})
+		h.health = append(h.health, &fulmar.Layout{Name: p.name + "/health", Kind: telemetry.Health, Fields: healthFields})
 	}
 	for _, t := range n.tasks {
-		h.timing = append(h.timing, &fulmar.Layout{Name: t.part.spec.Name + "/task/" + t.spec.Name, Kind: telemetry.Diagnostics,
+		h.timing = append(h.timing, &fulmar.Layout{Name: t.part.name + "/task/" + t.name, Kind: telemetry.Diagnostics,
 			Fields: timingFields})
 	}
 	for i := range h.accounts {
@@ -109,7 +116,7 @@ func (h *house) open() (err error) {
 		return err
 	}
 	h.status = h.n.courier.Status
-	all := append([]*fulmar.Layout{h.spool}, h.outputs...)
+	all := append([]*fulmar.Layout{h.spool, h.events}, h.outputs...)
 	all = append(append(append(all, h.health...), h.timing...), h.accounts[:]...)
 	now := h.n.o.Clock.Now()
 	for _, l := range all {
@@ -124,21 +131,23 @@ func (h *house) open() (err error) {
 			return fmt.Errorf("node: define %q: %w", l.Name, err)
 		}
 	}
-	h.task = &sched.Task{Name: "node/house", Timing: spec.Timing{Period: int64(h.n.o.HealthPeriod)}.WithDefaults(),
-		Step: func(now, _ time.Duration) error { h.tell(now); return nil }}
+	h.task = sched.NewTask("node/house", spec.Timing{Period: int64(h.n.o.HealthPeriod)}.WithDefaults(), nil,
+		func(now, _ time.Duration) error { h.tell(now); return nil })
 	return nil
 }
 
 // tell publishes one round. What finds no room is dropped and declared like everything else.
 func (h *house) tell(now time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	wall := h.n.o.Clock.Now().Wall
 	for i, p := range h.n.parts {
 		h.tellHealth(i, p, now, wall)
 	}
 	for i, t := range h.n.tasks {
-		s := t.sched.Stats()
+		s := t.scheduled().Stats()
 		h.begin(h.timing[i], packet.Normal, now, wall)
-		h.w.Int64(int64(t.spec.Period))
+		h.w.Int64(int64(t.period))
 		h.w.Uint64(s.Runs)
 		h.w.Uint64(s.Misses)
 		h.w.Int64(int64(s.JitterP50))
@@ -148,6 +157,16 @@ func (h *house) tell(now time.Duration) {
 		h.publish(h.timing[i])
 	}
 	h.tellCourier(now, wall)
+}
+
+// event publishes that something happened to the machine.
+func (h *house) event(severity fulmar.Severity, text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.n.o.Clock.Now()
+	h.w.Reset(nil, packet.Header{Layout: uint64(h.events.ID()), Mono: now.Mono, Wall: now.Wall, Class: packet.Urgent, Severity: severity})
+	h.w.String(text[:min(len(text), fulmar.MaxEventText)])
+	h.publish(h.events)
 }
 
 func (h *house) tellHealth(i int, p *part, now time.Duration, wall int64) {
@@ -165,13 +184,16 @@ func (h *house) tellHealth(i int, p *part, now time.Duration, wall int64) {
 	h.begin(h.health[i], class, now, wall)
 	h.w.String(health.Status.String())
 	h.w.String(health.Reason[:min(len(health.Reason), fulmar.MaxEventText)])
-	h.w.Float64((now - p.startedAt).Seconds())
+	h.w.Float64((now - time.Duration(p.startedAt.Load())).Seconds())
 	h.w.Uint64(health.Published)
 	h.w.Uint64(health.Filtered)
 	h.w.Uint64(health.Dropped)
 	h.w.String(health.LastEvent[:min(len(health.LastEvent), fulmar.MaxEventText)])
 	h.w.Float64(age(health.EventAt))
 	h.w.Float64(age(health.PacketAt))
+	h.w.String(health.LastError[:min(len(health.LastError), fulmar.MaxEventText)])
+	h.w.Float64(age(health.ErrorAt))
+	h.w.Uint64(health.Restarts)
 	h.publish(h.health[i])
 }
 

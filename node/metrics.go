@@ -65,9 +65,9 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 		send(metrics.misses, prometheus.CounterValue, float64(t.Misses), t.Component, t.Task)
 	}
 	for _, t := range n.tasks {
-		jitter, execution, _ := t.sched.Histograms()
-		ch <- summary(metrics.jitter, jitter, n.o.Device, t.part.spec.Name, t.spec.Name)
-		ch <- summary(metrics.execution, execution, n.o.Device, t.part.spec.Name, t.spec.Name)
+		jitter, execution, _ := t.scheduled().Histograms()
+		ch <- summary(metrics.jitter, jitter, n.o.Device, t.part.name, t.name)
+		ch <- summary(metrics.execution, execution, n.o.Device, t.part.name, t.name)
 	}
 	for _, c := range n.Health() {
 		for s := fulmar.StatusStopped; s <= fulmar.StatusFailed; s++ {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,32 +84,20 @@ type Node struct {
 	spool   string // its identity, which the rings bear
 	region  *ring.Region
 	house   *house
-	started int // of parts
+	outputs map[string]fulmar.Output // by port
 	opened  time.Duration
-	failed  chan error // of critical components
 	running atomic.Bool
-}
 
-// part is one component at run time.
-type part struct {
-	component fulmar.Component
-	spec      fulmar.Spec
-	monitor   fulmar.Monitor
-	events    *fulmar.Layout
-	startedAt time.Duration
-}
-
-type task struct {
-	part      *part
-	spec      fulmar.Task
-	run       *fulmar.TaskRun
-	publisher *fulmar.Publisher
-	sched     *sched.Task
+	producers int   // of the region that are in use
+	safe      error // why the machine is in its safe state; nil if it is not
+	wake      chan struct{}
+	troubleMu sync.Mutex
+	troubles  []trouble // guarded by troubleMu
 }
 
 // New checks the components and joins their ports. It has no side effects.
 func New(o Options) (*Node, error) {
-	n := &Node{o: o.WithDefaults(), failed: make(chan error, 1)}
+	n := &Node{o: o.WithDefaults(), wake: make(chan struct{}, 1), outputs: make(map[string]fulmar.Output), producers: taskProducers}
 	if err := telemetry.ValidateDevice(o.Device); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
@@ -126,11 +116,12 @@ func New(o Options) (*Node, error) {
 		return nil, err
 	}
 	for _, i := range sequence {
-		p := &part{component: o.Components[i], spec: specs[i], events: fulmar.EventLayout(specs[i].Name)}
+		p := &part{name: specs[i].Name, critical: specs[i].Critical, component: o.Components[i], spec: specs[i], events: fulmar.EventLayout(specs[i].Name)}
 		n.parts = append(n.parts, p)
 		for _, t := range p.spec.Tasks {
-			n.tasks = append(n.tasks, &task{part: p, spec: t})
+			p.tasks = append(p.tasks, &task{part: p, name: t.Name, period: t.Period, spec: t})
 		}
+		n.tasks = append(n.tasks, p.tasks...)
 	}
 	if len(n.tasks)+taskProducers > ring.MaxProducers {
 		return nil, fmt.Errorf("node: %d tasks, at most %d", len(n.tasks), ring.MaxProducers-taskProducers)
@@ -148,33 +139,34 @@ const (
 	houseProducer   = 0
 	courierProducer = 1
 	taskProducers   = 2 // and on
+	// spareProducers are for tasks whose step hangs, which keeps its own.
+	spareProducers = 4
 )
 
 // wire binds the outputs, joins the inputs to them, and returns the outputs' layouts.
 func (n *Node) wire() ([]*fulmar.Layout, error) {
-	outputs := make(map[string]fulmar.Output)
 	var layouts []*fulmar.Layout
 	for _, t := range n.tasks {
 		for _, out := range t.spec.Writes {
-			l, err := out.Bind(t.part.spec.Name)
+			l, err := out.Bind(t.part.name, nil)
 			if err != nil {
 				return nil, err
 			}
-			if _, dup := outputs[out.Port()]; dup {
+			if _, dup := n.outputs[out.Port()]; dup {
 				return nil, fmt.Errorf("node: %w: two outputs are named %q", ErrGraph, out.Port())
 			}
-			outputs[out.Port()] = out
+			n.outputs[out.Port()] = out
 			layouts = append(layouts, l)
 		}
 	}
 	for _, t := range n.tasks {
 		for _, in := range t.spec.Reads {
-			out, ok := outputs[in.Source()]
+			out, ok := n.outputs[in.Source()]
 			if !ok {
-				return nil, fmt.Errorf("node: %w: task %q of %q reads %q, which no component writes", ErrGraph, t.spec.Name,
-					t.part.spec.Name, in.Source())
+				return nil, fmt.Errorf("node: %w: task %q of %q reads %q, which no component writes", ErrGraph, t.name,
+					t.part.name, in.Source())
 			}
-			if err := in.Connect(out); err != nil {
+			if err := in.Connect(out, false); err != nil {
 				return nil, err
 			}
 		}
@@ -218,7 +210,7 @@ func (n *Node) Open() (err error) {
 	if err := n.courier.Begin(boot); err != nil {
 		return err
 	}
-	n.region, err = n.o.Rings.Create(n.spool, ring.Options{Device: n.o.Device, Boot: boot, Producers: len(n.tasks) + taskProducers,
+	n.region, err = n.o.Rings.Create(n.spool, ring.Options{Device: n.o.Device, Boot: boot, Producers: min(len(n.tasks)+taskProducers+spareProducers, ring.MaxProducers),
 		Capacity: n.o.RingBytes})
 	if err != nil {
 		return err
@@ -229,12 +221,10 @@ func (n *Node) Open() (err error) {
 	if err := n.house.open(); err != nil {
 		return err
 	}
-	for i, t := range n.tasks {
-		if t.publisher, err = fulmar.NewPublisher(n.region, taskProducers+i, n.filter()); err != nil {
+	for _, t := range n.tasks {
+		if err := n.prepare(t); err != nil {
 			return err
 		}
-		t.run = fulmar.NewTaskRun(t.spec, t.publisher, &t.part.monitor, t.part.events)
-		t.sched = n.schedule(t)
 	}
 	return nil
 }
@@ -270,43 +260,16 @@ func (n *Node) recover() error {
 	return nil
 }
 
-func (n *Node) schedule(t *task) *sched.Task {
-	return &sched.Task{
-		Name:   t.part.spec.Name + "/" + t.spec.Name,
-		Timing: t.spec.Timing(),
-		Step: func(now, dt time.Duration) error {
-			return t.run.Run(now, dt, n.o.Clock.Now().Wall)
-		},
-		Failed: func(err error) { n.fail(t, err) },
-	}
-}
-
-// fail is called from the task's goroutine.
-func (n *Node) fail(t *task, err error) {
-	t.part.monitor.Set(fulmar.StatusFailed, fmt.Sprintf("task %s: %v", t.spec.Name, err))
-	n.o.Logger.Error("component failed", "component", t.part.spec.Name, "task", t.spec.Name, "error", err)
-	if t.part.spec.Critical {
-		select {
-		case n.failed <- fmt.Errorf("node: critical component %q failed: task %q: %w", t.part.spec.Name, t.spec.Name, err):
-		default: // one is enough
-		}
-	}
-}
-
 // Start starts the components in order. If one fails, those that had started are stopped again.
 func (n *Node) Start(ctx context.Context) error {
 	for _, p := range n.parts {
-		p.monitor.Set(fulmar.StatusStarting, "")
-		n.started++
-		p.startedAt = time.Duration(n.o.Clock.Now().Mono)
-		if s, ok := p.component.(fulmar.Starter); ok {
-			if err := n.bounded(ctx, s.Start); err != nil {
-				p.monitor.Set(fulmar.StatusFailed, "start: "+err.Error())
-				err = fmt.Errorf("node: start %q: %w", p.spec.Name, err)
-				return errors.Join(err, n.Stop(context.WithoutCancel(ctx)))
-			}
+		p.to(starting)
+		if err := n.start(ctx, p); err != nil {
+			p.monitor.Fail(int64(n.now()), err.Error())
+			err = fmt.Errorf("node: component %q: %w", p.name, err)
+			return errors.Join(err, n.Stop(context.WithoutCancel(ctx)))
 		}
-		p.monitor.Set(fulmar.StatusOK, "")
+		p.to(up)
 	}
 	return nil
 }
@@ -314,50 +277,25 @@ func (n *Node) Start(ctx context.Context) error {
 // Stop stops the components that were started, last first. Their tasks have ended before.
 func (n *Node) Stop(ctx context.Context) error {
 	var err error
-	for ; n.started > 0; n.started-- {
-		p := n.parts[n.started-1]
-		if s, ok := p.component.(fulmar.Stopper); ok {
-			if serr := n.bounded(ctx, s.Stop); serr != nil {
-				err = errors.Join(err, fmt.Errorf("node: stop %q: %w", p.spec.Name, serr))
-			}
+	for _, p := range slices.Backward(n.parts) {
+		if p.state == down {
+			continue
 		}
+		if p.running {
+			p.to(stopping)
+			err = errors.Join(err, n.stop(ctx, p))
+		}
+		p.to(down)
 		p.monitor.Set(fulmar.StatusStopped, "")
 	}
 	return err
-}
-
-// bounded calls a component's Start or Stop with the time limit, and does not wait longer than that for one that
-// disregards it.
-func (n *Node) bounded(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, n.o.StopTimeout)
-	defer cancel()
-	result := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				result <- fmt.Errorf("panic: %v", p)
-			}
-		}()
-		result <- f(ctx)
-	}()
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		select {
-		case err := <-result:
-			return err
-		default:
-			return fmt.Errorf("took longer than %s: %w", n.o.StopTimeout, ctx.Err())
-		}
-	}
 }
 
 // Tasks returns what an executor is to run: the components' tasks and the node's own.
 func (n *Node) Tasks() []*sched.Task {
 	list := make([]*sched.Task, 0, len(n.tasks)+1)
 	for _, t := range n.tasks {
-		list = append(list, t.sched)
+		list = append(list, t.scheduled())
 	}
 	return append(list, n.house.task)
 }
@@ -379,7 +317,7 @@ func (n *Node) Region() *ring.Region { return n.region }
 func (n *Node) Health() []ComponentHealth {
 	list := make([]ComponentHealth, len(n.parts))
 	for i, p := range n.parts {
-		list[i] = ComponentHealth{Name: p.spec.Name, Critical: p.spec.Critical, Health: p.monitor.Health()}
+		list[i] = ComponentHealth{Name: p.name, Critical: p.critical, Health: p.monitor.Health()}
 	}
 	return list
 }
@@ -402,7 +340,7 @@ type TaskStats struct {
 func (n *Node) TaskStats() []TaskStats {
 	list := make([]TaskStats, len(n.tasks))
 	for i, t := range n.tasks {
-		list[i] = TaskStats{Component: t.part.spec.Name, Task: t.spec.Name, Period: t.spec.Period, Stats: t.sched.Stats()}
+		list[i] = TaskStats{Component: t.part.name, Task: t.name, Period: t.period, Stats: t.scheduled().Stats()}
 	}
 	return list
 }
@@ -411,7 +349,9 @@ func (n *Node) TaskStats() []TaskStats {
 func (n *Node) Flush() {
 	n.house.tell(time.Duration(n.o.Clock.Now().Mono))
 	for _, t := range n.tasks {
-		t.publisher.Flush()
+		if !t.part.hangs() {
+			t.publisher.Flush()
+		}
 	}
 	n.house.publisher.Flush()
 }

@@ -10,9 +10,10 @@ import (
 	"github.com/fulmar-io/fulmar/sched"
 )
 
-// Run opens the machine, starts its components and runs their tasks in ordinary time until ctx ends or a critical
-// component fails; then it stops everything in order: tasks, components backwards, and last the courier, after
-// everything published is in the spool and, as far as Linger allows, with the ground.
+// Run opens the machine, starts its components, and runs and supervises their tasks until ctx ends; then it stops everything
+// in order: tasks, components backwards, and last the courier, after everything published is in the spool and, as far as
+// Linger allows, with the ground. A machine that went to its safe state meanwhile stays there, and its courier goes on; why is
+// in the error.
 func (n *Node) Run(ctx context.Context) error {
 	if err := n.Open(); err != nil {
 		return err
@@ -43,16 +44,44 @@ func (n *Node) runTasks(ctx context.Context) error {
 	tasksCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	e := sched.NewExecutor(tasksCtx, sched.Options{Now: n.now})
-	failure := e.Add(n.Tasks()...)
-	if failure == nil {
-		select {
-		case failure = <-n.failed:
-		case <-ctx.Done():
-		}
+	err := e.Add(n.Tasks()...)
+	if err == nil {
+		n.supervise(ctx, e)
 	}
 	stop()
-	e.Wait()
-	return errors.Join(failure, n.Stop(context.WithoutCancel(ctx)))
+	ended := make(chan struct{})
+	go func() { defer close(ended); e.Wait() }()
+	n.end(e, ended)
+	return errors.Join(err, n.safe, n.Stop(context.WithoutCancel(ctx)))
+}
+
+// supervise attends to the components until ctx ends.
+func (n *Node) supervise(ctx context.Context, e Executor) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.wake:
+		case <-timer.C:
+		}
+		timer.Reset(max(n.Attend(ctx, e)-n.now(), time.Millisecond))
+	}
+}
+
+// end returns when the tasks have ended, or their steps have been given up.
+func (n *Node) end(e Executor, ended <-chan struct{}) {
+	t := time.NewTicker(lookPeriod)
+	defer t.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-t.C:
+			n.look(e)
+		}
+	}
 }
 
 func (n *Node) now() time.Duration { return time.Duration(n.o.Clock.Now().Mono) }

@@ -14,7 +14,7 @@ import (
 const ms = time.Millisecond
 
 func budgeted(name string, period, budget time.Duration) *sched.Task {
-	return &sched.Task{Name: name, Timing: spec.Timing{Period: int64(period), Budget: int64(budget)}.WithDefaults()}
+	return sched.NewTask(name, spec.Timing{Period: int64(period), Budget: int64(budget)}.WithDefaults(), nil, nil)
 }
 
 // The textbook's example: periods 7, 12, 20 and budgets 3, 3, 5 have responses 3, 6 and 20.

@@ -86,6 +86,7 @@ func (e *Executor) Add(tasks ...*Task) error {
 	if err != nil {
 		for _, t := range tasks {
 			t.ended.Store(true)
+			t.leave()
 		}
 	}
 	return err

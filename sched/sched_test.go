@@ -15,7 +15,7 @@ import (
 )
 
 func every(name string, period time.Duration, step func(now, dt time.Duration) error) *sched.Task {
-	return &sched.Task{Name: name, Timing: spec.Timing{Period: int64(period)}.WithDefaults(), Step: step}
+	return sched.NewTask(name, spec.Timing{Period: int64(period)}.WithDefaults(), nil, step)
 }
 
 // execute runs tasks in ordinary time until ctx ends or they have.

@@ -7,10 +7,11 @@ import (
 	"github.com/fulmar-io/fulmar/spec"
 )
 
-// Task is a periodic task as an executor sees it. It belongs to one executor at a time, which alone writes its state.
+// Task is a periodic task as an executor sees it, made by NewTask. It belongs to one executor at a time, which alone writes
+// its state.
 type Task struct {
-	Name   string // "component/task"
-	Timing spec.Timing
+	Name   string      // "component/task"
+	Timing spec.Timing // with its defaults
 	// Step does the task's work. now is the monotonic time at which it begins, dt the time since the previous step
 	// began. An error ends the task.
 	Step func(now, dt time.Duration) error
@@ -23,10 +24,10 @@ type Task struct {
 
 	clock spec.Clock
 	ended atomic.Bool
-	stats stats
-	// busy is 0 between steps, during one the time at which it began plus 1, and abandoned for good.
-	busy atomic.Int64
-	gone chan struct{} // closed when no step will begin any more
+	stats *stats
+	// busy is 0 between steps, during one its number from 1 on, and abandoned for good; began is when that began.
+	busy, began atomic.Int64
+	gone        chan struct{} // closed when no step will begin any more
 }
 
 const abandoned = -1
@@ -34,6 +35,15 @@ const abandoned = -1
 type stats struct {
 	runs, misses, consecutive   atomic.Uint64
 	jitter, execution, response Histogram
+}
+
+// NewTask returns a task. It goes on counting where another one has ended or was abandoned, unless that is nil.
+func NewTask(name string, t spec.Timing, before *Task, step func(now, dt time.Duration) error) *Task {
+	n := &Task{Name: name, Timing: t, Step: step, stats: new(stats)}
+	if before != nil {
+		n.stats = before.stats
+	}
+	return n
 }
 
 // Stats is how a task has run so far.
@@ -57,17 +67,17 @@ func (t *Task) Stats() Stats {
 
 // Busy returns how long the step that runs at now has run, or false if none does. It may be called from any goroutine.
 func (t *Task) Busy(now time.Duration) (time.Duration, bool) {
-	b := t.busy.Load()
-	if b <= 0 {
+	if t.busy.Load() <= 0 {
 		return 0, false
 	}
-	return now - time.Duration(b-1), true
+	return now - time.Duration(t.began.Load()), true
 }
 
 // run executes the step whose release has come. end tells the time after it. It returns false if the task was abandoned
 // meanwhile: then nothing of it may be touched any more.
 func (t *Task) run(begin time.Duration, end func() time.Duration) bool {
-	busy := int64(begin) + 1
+	busy := int64(t.clock.Runs) + 1
+	t.began.Store(int64(begin))
 	t.busy.Store(busy)
 	release, dt := t.clock.Begin(int64(begin))
 	t.stats.jitter.Add(begin - time.Duration(release))
@@ -82,8 +92,8 @@ func (t *Task) run(begin time.Duration, end func() time.Duration) bool {
 	missed := t.clock.End(int64(after))
 	t.stats.execution.Add(after - begin)
 	t.stats.response.Add(after - time.Duration(release))
-	t.stats.runs.Store(t.clock.Runs)
-	t.stats.misses.Store(t.clock.Misses)
+	t.stats.runs.Add(1)
+	t.stats.misses.Add(missed)
 	t.stats.consecutive.Store(t.clock.Consecutive)
 	if missed > 0 && t.Missed != nil {
 		t.Missed(missed, t.clock.Consecutive)

@@ -67,8 +67,8 @@ func executor(ctx context.Context, rt sched.RealTime, period time.Duration, coun
 	e := sched.NewExecutor(ctx, sched.Options{Now: now, RealTime: &rt})
 	m.Late = make([]time.Duration, 0, count)
 	var first, last time.Duration
-	task := &sched.Task{Name: "loop", Timing: spec.Timing{Period: int64(period)}.WithDefaults()}
-	task.Step = func(time.Duration, time.Duration) error { return nil }
+	task := sched.NewTask("loop", spec.Timing{Period: int64(period)}.WithDefaults(), nil,
+		func(time.Duration, time.Duration) error { return nil })
 	task.Began = func(release, begin time.Duration) {
 		switch {
 		case len(m.Late) == count:

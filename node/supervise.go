@@ -1,0 +1,356 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/sched"
+)
+
+// Executor runs a machine's tasks: a sched.Executor or a sched.Virtual.
+type Executor interface {
+	Add(tasks ...*sched.Task) error
+	Remove(ctx context.Context, tasks ...*sched.Task) error
+	Abandon(t *sched.Task) bool
+}
+
+// trouble is a task that has ended by itself.
+type trouble struct {
+	task *task
+	of   *sched.Task // in which of its lives
+	err  error
+}
+
+// report takes note that a task has failed. It may be called from any goroutine.
+func (n *Node) report(t trouble) {
+	n.troubleMu.Lock()
+	n.troubles = append(n.troubles, t)
+	n.troubleMu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (n *Node) takeTroubles() []trouble {
+	n.troubleMu.Lock()
+	defer n.troubleMu.Unlock()
+	list := n.troubles
+	n.troubles = nil
+	return list
+}
+
+// lookPeriod is how often it is looked whether a step hangs.
+const lookPeriod = 100 * time.Millisecond
+
+// Attend does what is due of supervision: it gives up steps that do not end, takes down what has failed with all that
+// depends on it, and rebuilds it when it has waited long enough. It returns when it should be called next, at the latest;
+// also whenever Woken says so. The machine's tasks run in e meanwhile, but for those that it takes out and puts back.
+func (n *Node) Attend(ctx context.Context, e Executor) time.Duration {
+	n.look(e)
+	for _, t := range n.takeTroubles() {
+		switch {
+		case t.task.scheduled() != t.of: // it was rebuilt since
+		case errors.Is(t.err, errMissed):
+			n.safeState(ctx, e, fmt.Errorf("node: task %q of %q %w", t.task.name, t.task.part.name, t.err))
+		default:
+			n.fail(ctx, e, t.task.part, fmt.Errorf("task %s: %w", t.task.name, t.err))
+		}
+	}
+	now := n.now()
+	due := now + lookPeriod
+	for _, p := range n.parts {
+		switch {
+		case p.state != waiting:
+		case p.until > now:
+			due = min(due, p.until)
+		case n.dependenciesUp(p):
+			if err := n.rebuild(ctx, e, p); err != nil {
+				n.fail(ctx, e, p, err)
+			}
+		}
+	}
+	return due
+}
+
+// Woken tells that Attend has something to do.
+func (n *Node) Woken() <-chan struct{} { return n.wake }
+
+// look gives up steps that do not end.
+func (n *Node) look(e Executor) {
+	now := n.now()
+	for _, t := range n.tasks {
+		t.mu.Lock()
+		s, run := t.sched, t.run
+		t.mu.Unlock()
+		if s == nil {
+			continue
+		}
+		if d, busy := s.Busy(now); !busy || d <= t.spec.Patience() || !run.Revoke() {
+			continue
+		}
+		if e.Abandon(s) { // which reports it
+			t.mu.Lock()
+			t.stuck = true
+			t.mu.Unlock()
+		}
+	}
+}
+
+// fail takes a component down that has failed, and what depends on it.
+func (n *Node) fail(ctx context.Context, e Executor, p *part, cause error) {
+	if p.state != up && p.state != starting {
+		return // it is down already
+	}
+	now := n.now()
+	p.monitor.Fail(int64(now), cause.Error())
+	n.o.Logger.Error("component failed", "component", p.name, "error", cause)
+	n.house.event(fulmar.Error, fmt.Sprintf("component %s failed: %v", p.name, cause))
+	for _, q := range slices.Backward(n.dependants(p)) {
+		n.takeDown(ctx, e, q)
+		q.to(waiting)
+		q.until = now
+		if q != p {
+			q.monitor.Set(fulmar.StatusStopped, "it depends on "+p.name+", which has failed")
+		}
+	}
+	r := p.spec.Restart.WithDefaults()
+	p.failures = slices.DeleteFunc(p.failures, func(at time.Duration) bool { return at < now-r.Window })
+	p.failures = append(p.failures, now)
+	switch _, renews := p.component.(fulmar.Renewer); {
+	case r.Never || !renews:
+		n.lose(ctx, e, p, cause.Error())
+	case len(p.failures) > r.Most:
+		n.lose(ctx, e, p, fmt.Sprintf("%v; it failed %d times within %s and stays down", cause, len(p.failures), r.Window))
+	default:
+		wait := min(r.Backoff<<(len(p.failures)-1), r.MaxBackoff)
+		if wait <= 0 {
+			wait = r.MaxBackoff
+		}
+		p.until = now + wait/2 + time.Duration(n.rand()*float64(wait/2))
+	}
+}
+
+// rand returns a number from 0 to 1.
+func (n *Node) rand() float64 {
+	if n.o.Rand == nil {
+		return 1
+	}
+	return n.o.Rand.Float64()
+}
+
+// takeDown ends the tasks of a component, and then stops it.
+func (n *Node) takeDown(ctx context.Context, e Executor, p *part) {
+	started := p.state == up
+	p.to(stopping)
+	if started {
+		n.endTasks(ctx, e, p)
+	}
+	if err := n.stop(ctx, p); err != nil {
+		n.o.Logger.Error("component did not stop", "component", p.name, "error", err)
+	}
+}
+
+// endTasks returns when no step of the component runs, or those that do are given up.
+func (n *Node) endTasks(ctx context.Context, e Executor, p *part) {
+	patience := time.Duration(0)
+	for _, t := range p.tasks {
+		patience = max(patience, t.spec.Patience())
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if e.Remove(ctx, p.schedules()...) == nil {
+		return
+	}
+	for _, t := range p.tasks {
+		t.mu.Lock()
+		s, run := t.sched, t.run
+		t.mu.Unlock()
+		if _, busy := s.Busy(n.now()); busy && run.Revoke() && e.Abandon(s) {
+			t.mu.Lock()
+			t.stuck = true
+			t.mu.Unlock()
+		}
+	}
+}
+
+// dependants returns a component and those that are up and depend on it, directly or not, in the order of their start.
+func (n *Node) dependants(p *part) []*part {
+	names := map[string]bool{p.name: true}
+	list := []*part{p}
+	for _, q := range n.parts {
+		if q != p && slices.ContainsFunc(q.spec.DependsOn, func(d string) bool { return names[d] }) {
+			names[q.name] = true
+			if q.state == up {
+				list = append(list, q)
+			}
+		}
+	}
+	return list
+}
+
+func (n *Node) dependenciesUp(p *part) bool {
+	return !slices.ContainsFunc(n.parts, func(q *part) bool {
+		return q.state != up && slices.Contains(p.spec.DependsOn, q.name)
+	})
+}
+
+// lose leaves a component down for good, and what depends on it, and takes the machine to its safe state if it is nothing
+// without them.
+func (n *Node) lose(ctx context.Context, e Executor, p *part, reason string) {
+	now := int64(n.now())
+	critical := ""
+	names := make(map[string]bool)
+	for _, q := range n.parts {
+		if q != p && !slices.ContainsFunc(q.spec.DependsOn, func(d string) bool { return names[d] }) || q.state != waiting {
+			continue
+		}
+		names[q.name] = true
+		q.to(lost)
+		if q == p {
+			q.monitor.Fail(now, reason)
+		} else {
+			q.monitor.Fail(now, "it depends on "+p.name+", which stays down")
+		}
+		if q.critical && critical == "" {
+			critical = q.name
+		}
+	}
+	if critical == "" {
+		n.house.event(fulmar.Error, fmt.Sprintf("component %s stays down: the machine goes on without it", p.name))
+		return
+	}
+	err := fmt.Errorf("node: critical component %q failed: %s", critical, reason)
+	if critical != p.name {
+		err = fmt.Errorf("node: critical component %q cannot be without %q, which failed: %s", critical, p.name, reason)
+	}
+	n.safeState(ctx, e, err)
+}
+
+// safeState ends all tasks and stops all components, last first: each brings what it drives to rest. The courier goes on, so
+// that the ground hears why.
+func (n *Node) safeState(ctx context.Context, e Executor, cause error) {
+	if n.safe != nil {
+		return
+	}
+	n.safe = cause
+	n.o.Logger.Error("the machine goes to its safe state", "error", cause)
+	n.house.event(fulmar.Critical, "safe state: "+cause.Error())
+	for _, p := range slices.Backward(n.parts) {
+		switch p.state {
+		case up:
+			n.takeDown(ctx, e, p)
+			p.to(down)
+			p.monitor.Set(fulmar.StatusStopped, "the machine is in its safe state")
+		case waiting:
+			p.to(down)
+			p.monitor.Set(fulmar.StatusStopped, "the machine is in its safe state")
+		}
+	}
+}
+
+// rebuild makes a component anew, starts it, and lets its tasks run.
+func (n *Node) rebuild(ctx context.Context, e Executor, p *part) error {
+	p.to(starting)
+	if err := guarded(func() error { return n.renew(p) }); err != nil {
+		return err
+	}
+	if err := n.start(ctx, p); err != nil {
+		return err
+	}
+	for _, t := range p.tasks {
+		if err := n.prepare(t); err != nil {
+			return err
+		}
+	}
+	p.to(up)
+	p.monitor.Restarted()
+	n.o.Logger.Info("component rebuilt", "component", p.name)
+	n.house.event(fulmar.Info, "component "+p.name+" is up again")
+	if err := e.Add(p.schedules()...); err != nil {
+		return fmt.Errorf("its tasks: %w", err)
+	}
+	return nil
+}
+
+var errChanged = errors.New("the component that it renewed to has other tasks or ports")
+
+// renew puts a new component in the place of an old one, between the same ports.
+func (n *Node) renew(p *part) error {
+	r, ok := p.component.(fulmar.Renewer)
+	if !ok {
+		return errors.New("it cannot be made again")
+	}
+	c := r.Renew()
+	s := c.Spec()
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	if s.Name != p.name || len(s.Tasks) != len(p.spec.Tasks) || !slices.Equal(s.DependsOn, p.spec.DependsOn) {
+		return errChanged
+	}
+	for i, t := range s.Tasks {
+		old := p.spec.Tasks[i]
+		if t.Name != old.Name || len(t.Writes) != len(old.Writes) || len(t.Reads) != len(old.Reads) {
+			return errChanged
+		}
+		for k, out := range t.Writes {
+			if _, err := out.Bind(s.Name, old.Writes[k]); err != nil {
+				return err
+			}
+			n.outputs[out.Port()] = out
+		}
+	}
+	for i, t := range s.Tasks {
+		for k, in := range t.Reads {
+			if in.Source() != p.spec.Tasks[i].Reads[k].Source() {
+				return errChanged
+			}
+			if err := in.Connect(n.outputs[in.Source()], true); err != nil {
+				return err
+			}
+		}
+	}
+	p.component, p.spec = c, s
+	for i, t := range p.tasks {
+		t.spec = s.Tasks[i]
+	}
+	return nil
+}
+
+// prepare makes a task ready to run. One whose step was given up gets another ring, for it may hold the old one.
+func (n *Node) prepare(t *task) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.publisher == nil || t.stuck {
+		if n.producers >= n.region.Producers() {
+			return errors.New("no ring is left for another one of its kind whose step hangs: the process has to be started again")
+		}
+		p, err := fulmar.NewPublisher(n.region, n.producers, n.filter())
+		if err != nil {
+			return err
+		}
+		n.producers++
+		t.publisher, t.stuck = p, false
+	}
+	t.run = fulmar.NewTaskRun(t.spec, t.publisher, &t.part.monitor, t.part.events)
+	run, policy := t.run, t.spec.OnMiss
+	s := sched.NewTask(t.part.name+"/"+t.name, t.spec.Timing(), t.sched, func(now, dt time.Duration) error {
+		return run.Run(now, dt, n.o.Clock.Now().Wall)
+	})
+	s.Failed = func(err error) { n.report(trouble{task: t, of: s, err: err}) }
+	s.Missed = func(uint64, uint64) {
+		run.Missed()
+		if policy == fulmar.SafeState {
+			n.report(trouble{task: t, of: s, err: errMissed})
+		}
+	}
+	t.sched = s
+	return nil
+}
+
+var errMissed = errors.New("missed a deadline that it must not miss")
