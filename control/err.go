@@ -10,6 +10,7 @@ const (
 	ErrLimits        // a limit is not finite, or the lower is not below the upper
 	ErrPositive      // what must be finite and above 0 is not: a quality, a limit of motion
 	ErrFrequency     // a frequency is not between 0 and half the sample rate
+	ErrMotion        // a position, velocity or target is not finite, or too far off to plan for
 )
 
 // Error returns the error in words. OK returns "ok".
@@ -25,6 +26,8 @@ func (e Err) Error() string {
 		return "control: a quality, or a limit of motion, must be finite and above 0"
 	case ErrFrequency:
 		return "control: the frequency must be between 0 and half the sample rate"
+	case ErrMotion:
+		return "control: a position, velocity or target is not finite, or too far off to plan for"
 	}
 	return "control: unknown error"
 }
