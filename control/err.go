@@ -5,9 +5,12 @@ type Err uint8
 
 // The errors. OK is none.
 const (
-	OK        Err = iota
-	ErrGain       // a gain or time constant is negative or not finite
-	ErrLimits     // a limit is not finite, or the lower is not below the upper
+	OK           Err = iota
+	ErrGain          // a gain or time constant is negative or not finite
+	ErrLimits        // a limit is not finite, or the lower is not below the upper
+	ErrPositive      // what must be finite and above 0 is not: a quality, a limit of motion
+	ErrFrequency     // a frequency is not between 0 and half the sample rate
+	ErrMotion        // a position, velocity or target is not finite, or too far off to plan for
 )
 
 // Error returns the error in words. OK returns "ok".
@@ -19,6 +22,12 @@ func (e Err) Error() string {
 		return "control: a gain or time constant is negative or not finite"
 	case ErrLimits:
 		return "control: the lower limit must be below the upper, both finite"
+	case ErrPositive:
+		return "control: a quality, or a limit of motion, must be finite and above 0"
+	case ErrFrequency:
+		return "control: the frequency must be between 0 and half the sample rate"
+	case ErrMotion:
+		return "control: a position, velocity or target is not finite, or too far off to plan for"
 	}
 	return "control: unknown error"
 }

@@ -59,6 +59,8 @@ type PID[T Float] struct {
 	p       T
 	input   T // c·r − y of the last step
 	out     T
+	excess  T    // u − v of the last step
+	direct  T    // by how much the last v would have changed per unit of the setpoint
 	primed  bool // input and out are of a step or of Track
 	limited bool
 	held    uint32
@@ -83,8 +85,9 @@ func (c *PID[T]) Update(setpoint, measured, feedforward, dt T) T {
 	g := &c.g
 	input := g.DerivativeWeight*setpoint - measured
 	p := g.Kp * (g.ProportionalWeight*setpoint - measured)
-	d := c.d
+	d, direct := c.d, g.Kp*g.ProportionalWeight
 	if c.primed {
+		direct += g.Kd / (g.FilterTime + dt) * g.DerivativeWeight
 		d = T(g.FilterTime/(g.FilterTime+dt))*d + T(g.Kd/(g.FilterTime+dt))*(input-c.input)
 	}
 	v := p + c.i + d + feedforward
@@ -102,8 +105,37 @@ func (c *PID[T]) Update(setpoint, measured, feedforward, dt T) T {
 		return c.out
 	}
 	c.p, c.i, c.d, c.input, c.out, c.primed = p, i, d, input, u, true
-	c.limited = u != v
+	c.limited, c.excess, c.direct = u != v, u-v, direct
 	return u
+}
+
+// Applied tells the controller that not its last output took effect but actual, over the last dt seconds: the position
+// of a valve that sticks, or what an inner loop could follow. The integral lets go of the difference as it does of what
+// the controller's own limits cut off. Values that are not finite, or no time, change nothing and are counted.
+func (c *PID[T]) Applied(actual, dt T) {
+	if c.g.Ki == 0 {
+		return
+	}
+	i := c.i + c.tracking(dt)*(actual-c.out)
+	if !finite(actual) || !finite(dt) || dt <= 0 || !finite(i) {
+		c.held++
+		return
+	}
+	c.i = i
+}
+
+// realizable returns the setpoint with which the last step would have led to the output it had, without a limit: the
+// one given, unless that was limited. It is never beyond the measurement, seen from the setpoint: there a weak direct path
+// from the setpoint to the output says more than is known.
+func (c *PID[T]) realizable(setpoint, measured T) T {
+	if !c.limited {
+		return setpoint
+	}
+	could := measured
+	if r := setpoint + c.excess/c.direct; finite(r) {
+		could = r
+	}
+	return clamp(could, min(setpoint, measured), max(setpoint, measured))
 }
 
 // tracking returns the share of the excess that the integral lets go of in one step.
