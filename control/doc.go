@@ -1,4 +1,5 @@
-// Package control holds what closes a loop: a PID controller, a first-order low-pass, a slew limiter and angles that wrap.
+// Package control holds what closes a loop: a PID controller, alone or in a cascade, filters of first and second order, a
+// slew limiter, trapezoidal profiles of motion, and angles that wrap.
 //
 // Numbers flow in and out, nothing else: no clock, no logger, no I/O. A caller passes the time that has really passed
 // since its last step (fulmar.Step.Dt, in seconds), because a loop that assumes its nominal period is wrong exactly when
