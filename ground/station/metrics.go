@@ -1,6 +1,7 @@
 package station
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,8 +75,10 @@ func (s *Station) Collect(ch chan<- prometheus.Metric) {
 
 // Ready returns why the station cannot take frames for good now, or nil.
 func (s *Station) Ready() error {
-	if at := s.failing.Load(); at != 0 {
-		return &failingError{since: time.Unix(0, at)}
+	for _, since := range []*atomic.Int64{&s.failing, &s.refusing} {
+		if at := since.Load(); at != 0 {
+			return &failingError{since: time.Unix(0, at)}
+		}
 	}
 	return nil
 }

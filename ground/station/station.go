@@ -39,6 +39,7 @@ type Station struct {
 	index  *store.Index
 
 	failing            atomic.Int64  // when the log began to fail to be durable, ns since 1970; 0 if it does not
+	refusing           atomic.Int64  // when the log began to take no frames, likewise
 	stored, syncErrors atomic.Uint64 // bytes of frames; times
 
 	events  chan func()
@@ -47,6 +48,7 @@ type Station struct {
 	wg      sync.WaitGroup
 	senders map[string]link.Receiver // device → where it was heard last; of the loop
 	drops   map[ingest.Why]*drops    // of the loop
+	refused uint64                   // Next of the log when it took a frame no more; of the loop
 }
 
 // Open opens the log and the index and brings the index up to date.
@@ -162,6 +164,9 @@ func (s *Station) perform(ctx context.Context) {
 				s.dropped(e)
 			case ingest.Committed:
 				s.stored.Add(uint64(len(e.Data)))
+				if e.Index >= s.refused { // not one from before, whose Sync has ended only now
+					s.refusing.Store(0)
+				}
 				items = append(items, store.Item{Index: e.Index, Received: e.Received, Committed: s.o.Wall().UnixNano(), Data: e.Data})
 			}
 		}
@@ -207,7 +212,8 @@ const dropPeriod = time.Minute
 func (s *Station) dropped(e ingest.Dropped) {
 	now := s.o.Wall()
 	if e.Why == ingest.Unstored {
-		s.failing.CompareAndSwap(0, now.UnixNano())
+		s.refusing.CompareAndSwap(0, now.UnixNano())
+		s.refused = s.intake.Frames().Next()
 	}
 	d := s.drops[e.Why]
 	if d == nil {
