@@ -164,8 +164,9 @@ func (s *Station) perform(ctx context.Context) {
 				s.dropped(e)
 			case ingest.Committed:
 				s.stored.Add(uint64(len(e.Data)))
-				if e.Index >= s.refused { // not one from before, whose Sync has ended only now
-					s.refusing.Store(0)
+				// Not one from before, whose Sync has ended only now.
+				if e.Index >= s.refused && s.refusing.Swap(0) != 0 {
+					s.o.Logger.Info(durableAgain)
 				}
 				items = append(items, store.Item{Index: e.Index, Received: e.Received, Committed: s.o.Wall().UnixNano(), Data: e.Data})
 			}
@@ -183,11 +184,14 @@ func (s *Station) perform(ctx context.Context) {
 // syncRetry is how long a failing disk is left alone between attempts.
 const syncRetry = time.Second
 
+// durableAgain is said when the disk takes frames again after it did not.
+const durableAgain = "frames are durable again"
+
 func (s *Station) sync(ctx context.Context) {
 	err := s.intake.Sync()
 	if err == nil {
 		if s.failing.Swap(0) != 0 {
-			s.o.Logger.Info("frames are durable again")
+			s.o.Logger.Info(durableAgain)
 		}
 	} else {
 		s.failing.CompareAndSwap(0, s.o.Wall().UnixNano())
