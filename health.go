@@ -103,10 +103,12 @@ func (m *Monitor) onTime(reason string) {
 
 // Fail says that the component has failed, at a monotonic time.
 func (m *Monitor) Fail(at int64, reason string) {
-	m.Set(StatusFailed, reason)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.h.Reason, m.h.LastError, m.h.ErrorAt = reason, reason, at
+	if m.h.Status != StatusFailed || m.h.Reason != reason {
+		m.h.ChangedSeq++
+	}
+	m.h.Status, m.h.Reason, m.h.LastError, m.h.ErrorAt = StatusFailed, reason, reason, at
 }
 
 // Restarted says that the component was rebuilt.

@@ -67,6 +67,7 @@ var timingFields = []fulmar.Field{
 	{Name: "jitter_p99", Type: packet.Int64, Unit: "ns"},
 	{Name: "jitter_max", Type: packet.Int64, Unit: "ns"},
 	{Name: "exec_p99", Type: packet.Int64, Unit: "ns"},
+	{Name: "response_p99", Type: packet.Int64, Unit: "ns"},
 }
 
 // spoolFields are the fields of "courier/spool".
@@ -154,6 +155,7 @@ func (h *house) tell(now time.Duration) {
 		h.w.Int64(int64(s.JitterP99))
 		h.w.Int64(int64(s.JitterMax))
 		h.w.Int64(int64(s.ExecP99))
+		h.w.Int64(int64(s.ResponseP99))
 		h.publish(h.timing[i])
 	}
 	h.tellCourier(now, wall)

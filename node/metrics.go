@@ -15,7 +15,8 @@ var metrics = struct {
 	spoolBytes, spoolQuota, spoolErrors      *prometheus.Desc
 	spooled, dead, ring, inFlight            *prometheus.Desc
 	linkUp, linkSent, linkRepeats, linkFails *prometheus.Desc
-	runs, misses, jitter, execution          *prometheus.Desc
+	runs, misses                             *prometheus.Desc
+	jitter, execution, response              *prometheus.Desc
 	status, published, filtered, dropped     *prometheus.Desc
 }{
 	numbered:    desc("records_numbered_total", "Records that got a number.", "class"),
@@ -37,6 +38,7 @@ var metrics = struct {
 	misses:      desc("task_misses_total", "Deadlines that were missed.", "component", "task"),
 	jitter:      desc("task_jitter_seconds", "Begin of a step after its release.", "component", "task"),
 	execution:   desc("task_execution_seconds", "Duration of a step.", "component", "task"),
+	response:    desc("task_response_seconds", "End of a step after its release.", "component", "task"),
 	status:      desc("component_status", "1 for the status that the component has.", "component", "status"),
 	published:   desc("component_published_records_total", "Records that the component published.", "component"),
 	filtered:    desc("component_filtered_records_total", "Records that a filter held back.", "component"),
@@ -65,9 +67,10 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 		send(metrics.misses, prometheus.CounterValue, float64(t.Misses), t.Component, t.Task)
 	}
 	for _, t := range n.tasks {
-		jitter, execution, _ := t.scheduled().Histograms()
+		jitter, execution, response := t.scheduled().Histograms()
 		ch <- summary(metrics.jitter, jitter, n.o.Device, t.part.name, t.name)
 		ch <- summary(metrics.execution, execution, n.o.Device, t.part.name, t.name)
+		ch <- summary(metrics.response, response, n.o.Device, t.part.name, t.name)
 	}
 	for _, c := range n.Health() {
 		for s := fulmar.StatusStopped; s <= fulmar.StatusFailed; s++ {

@@ -64,7 +64,7 @@ const (
 
 var next = [...][]lifecycle{
 	down:     {starting},
-	starting: {up, stopping},
+	starting: {up, stopping, down},
 	up:       {stopping},
 	stopping: {down, waiting, lost},
 	waiting:  {starting, lost, down},

@@ -56,22 +56,24 @@ func (n *Node) runTasks(ctx context.Context) error {
 }
 
 // supervise attends to the components until ctx ends.
-func (n *Node) supervise(ctx context.Context, e Executor) {
+func (n *Node) supervise(ctx context.Context, e *sched.Executor) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
 		case <-n.wake:
 		case <-timer.C:
 		}
-		timer.Reset(max(n.Attend(ctx, e)-n.now(), time.Millisecond))
+		if ctx.Err() != nil {
+			return
+		}
+		timer.Reset(max(n.attend(ctx, e)-n.now(), time.Millisecond))
 	}
 }
 
 // end returns when the tasks have ended, or their steps have been given up.
-func (n *Node) end(e Executor, ended <-chan struct{}) {
+func (n *Node) end(e *sched.Executor, ended <-chan struct{}) {
 	t := time.NewTicker(lookPeriod)
 	defer t.Stop()
 	for {

@@ -11,13 +11,6 @@ import (
 	"github.com/fulmar-io/fulmar/sched"
 )
 
-// Executor runs a machine's tasks: a sched.Executor or a sched.Virtual.
-type Executor interface {
-	Add(tasks ...*sched.Task) error
-	Remove(ctx context.Context, tasks ...*sched.Task) error
-	Abandon(t *sched.Task) bool
-}
-
 // trouble is a task that has ended by itself.
 type trouble struct {
 	task *task
@@ -47,10 +40,10 @@ func (n *Node) takeTroubles() []trouble {
 // lookPeriod is how often it is looked whether a step hangs.
 const lookPeriod = 100 * time.Millisecond
 
-// Attend does what is due of supervision: it gives up steps that do not end, takes down what has failed with all that
+// attend does what is due of supervision: it gives up steps that do not end, takes down what has failed with all that
 // depends on it, and rebuilds it when it has waited long enough. It returns when it should be called next, at the latest;
-// also whenever Woken says so. The machine's tasks run in e meanwhile, but for those that it takes out and puts back.
-func (n *Node) Attend(ctx context.Context, e Executor) time.Duration {
+// also when wake says so. The machine's tasks run in e meanwhile, but for those that it takes out and puts back.
+func (n *Node) attend(ctx context.Context, e *sched.Executor) time.Duration {
 	n.look(e)
 	for _, t := range n.takeTroubles() {
 		switch {
@@ -65,11 +58,11 @@ func (n *Node) Attend(ctx context.Context, e Executor) time.Duration {
 	due := now + lookPeriod
 	for _, p := range n.parts {
 		switch {
-		case p.state != waiting:
+		case p.state != waiting, ctx.Err() != nil: // nothing begins any more when the machine is to end
 		case p.until > now:
 			due = min(due, p.until)
 		case n.dependenciesUp(p):
-			if err := n.rebuild(ctx, e, p); err != nil {
+			if err := n.rebuild(ctx, e, p); err != nil && ctx.Err() == nil {
 				n.fail(ctx, e, p, err)
 			}
 		}
@@ -77,32 +70,24 @@ func (n *Node) Attend(ctx context.Context, e Executor) time.Duration {
 	return due
 }
 
-// Woken tells that Attend has something to do.
-func (n *Node) Woken() <-chan struct{} { return n.wake }
-
 // look gives up steps that do not end.
-func (n *Node) look(e Executor) {
-	now := n.now()
+func (n *Node) look(e *sched.Executor) {
 	for _, t := range n.tasks {
-		t.mu.Lock()
-		s, run := t.sched, t.run
-		t.mu.Unlock()
-		if s == nil {
-			continue
-		}
-		if d, busy := s.Busy(now); !busy || d <= t.spec.Patience() || !run.Revoke() {
-			continue
-		}
-		if e.Abandon(s) { // which reports it
-			t.mu.Lock()
-			t.stuck = true
-			t.mu.Unlock()
-		}
+		n.giveUp(e, t, t.spec.Patience())
+	}
+}
+
+// giveUp gives up the task's step if it takes longer than that.
+func (n *Node) giveUp(e *sched.Executor, t *task, patience time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d, busy := t.sched.Busy(n.now()); busy && d > patience && t.run.Revoke() {
+		t.stuck = e.Abandon(t.sched) // which reports it; not if the step has ended just now
 	}
 }
 
 // fail takes a component down that has failed, and what depends on it.
-func (n *Node) fail(ctx context.Context, e Executor, p *part, cause error) {
+func (n *Node) fail(ctx context.Context, e *sched.Executor, p *part, cause error) {
 	if p.state != up && p.state != starting {
 		return // it is down already
 	}
@@ -127,10 +112,11 @@ func (n *Node) fail(ctx context.Context, e Executor, p *part, cause error) {
 	case len(p.failures) > r.Most:
 		n.lose(ctx, e, p, fmt.Sprintf("%v; it failed %d times within %s and stays down", cause, len(p.failures), r.Window))
 	default:
-		wait := min(r.Backoff<<(len(p.failures)-1), r.MaxBackoff)
-		if wait <= 0 {
-			wait = r.MaxBackoff
+		wait := r.Backoff
+		for i := 1; i < len(p.failures) && wait < r.MaxBackoff; i++ {
+			wait *= 2
 		}
+		wait = min(wait, r.MaxBackoff)
 		p.until = now + wait/2 + time.Duration(n.rand()*float64(wait/2))
 	}
 }
@@ -144,7 +130,8 @@ func (n *Node) rand() float64 {
 }
 
 // takeDown ends the tasks of a component, and then stops it.
-func (n *Node) takeDown(ctx context.Context, e Executor, p *part) {
+func (n *Node) takeDown(ctx context.Context, e *sched.Executor, p *part) {
+	ctx = context.WithoutCancel(ctx) // a step that is under way has its time also when the machine is to end
 	started := p.state == up
 	p.to(stopping)
 	if started {
@@ -156,7 +143,7 @@ func (n *Node) takeDown(ctx context.Context, e Executor, p *part) {
 }
 
 // endTasks returns when no step of the component runs, or those that do are given up.
-func (n *Node) endTasks(ctx context.Context, e Executor, p *part) {
+func (n *Node) endTasks(ctx context.Context, e *sched.Executor, p *part) {
 	patience := time.Duration(0)
 	for _, t := range p.tasks {
 		patience = max(patience, t.spec.Patience())
@@ -167,14 +154,7 @@ func (n *Node) endTasks(ctx context.Context, e Executor, p *part) {
 		return
 	}
 	for _, t := range p.tasks {
-		t.mu.Lock()
-		s, run := t.sched, t.run
-		t.mu.Unlock()
-		if _, busy := s.Busy(n.now()); busy && run.Revoke() && e.Abandon(s) {
-			t.mu.Lock()
-			t.stuck = true
-			t.mu.Unlock()
-		}
+		n.giveUp(e, t, 0)
 	}
 }
 
@@ -201,7 +181,7 @@ func (n *Node) dependenciesUp(p *part) bool {
 
 // lose leaves a component down for good, and what depends on it, and takes the machine to its safe state if it is nothing
 // without them.
-func (n *Node) lose(ctx context.Context, e Executor, p *part, reason string) {
+func (n *Node) lose(ctx context.Context, e *sched.Executor, p *part, reason string) {
 	now := int64(n.now())
 	critical := ""
 	names := make(map[string]bool)
@@ -233,7 +213,7 @@ func (n *Node) lose(ctx context.Context, e Executor, p *part, reason string) {
 
 // safeState ends all tasks and stops all components, last first: each brings what it drives to rest. The courier goes on, so
 // that the ground hears why.
-func (n *Node) safeState(ctx context.Context, e Executor, cause error) {
+func (n *Node) safeState(ctx context.Context, e *sched.Executor, cause error) {
 	if n.safe != nil {
 		return
 	}
@@ -254,12 +234,9 @@ func (n *Node) safeState(ctx context.Context, e Executor, cause error) {
 }
 
 // rebuild makes a component anew, starts it, and lets its tasks run.
-func (n *Node) rebuild(ctx context.Context, e Executor, p *part) error {
+func (n *Node) rebuild(ctx context.Context, e *sched.Executor, p *part) error {
 	p.to(starting)
 	if err := guarded(func() error { return n.renew(p) }); err != nil {
-		return err
-	}
-	if err := n.start(ctx, p); err != nil {
 		return err
 	}
 	for _, t := range p.tasks {
@@ -267,13 +244,16 @@ func (n *Node) rebuild(ctx context.Context, e Executor, p *part) error {
 			return err
 		}
 	}
+	if err := n.start(ctx, p); err != nil {
+		return err
+	}
 	p.to(up)
-	p.monitor.Restarted()
-	n.o.Logger.Info("component rebuilt", "component", p.name)
-	n.house.event(fulmar.Info, "component "+p.name+" is up again")
 	if err := e.Add(p.schedules()...); err != nil {
 		return fmt.Errorf("its tasks: %w", err)
 	}
+	p.monitor.Restarted()
+	n.o.Logger.Info("component rebuilt", "component", p.name)
+	n.house.event(fulmar.Info, "component "+p.name+" is up again")
 	return nil
 }
 

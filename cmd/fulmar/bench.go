@@ -129,7 +129,7 @@ func (o benchOptions) measure(c *cobra.Command, load string) ([]*loopResult, err
 	for turn := range o.turns {
 		for i := range results {
 			r := results[(i+turn)%len(results)]
-			if r == nil || r.Turns < 0 {
+			if r.Turns < 0 {
 				continue
 			}
 			before := stolen()
@@ -151,6 +151,9 @@ func (o benchOptions) measure(c *cobra.Command, load string) ([]*loopResult, err
 		}
 	}
 	results = slices.DeleteFunc(results, func(r *loopResult) bool { return r.Turns < 0 })
+	if len(results) == 0 {
+		return nil, &hintedError{err: errors.New("bench loop: this host has none of these loops"), hint: "cyclictest is in Debian's rt-tests"}
+	}
 	for _, r := range results {
 		all := latency.Sort(r.late)
 		r.P50, r.P99 = latency.Sort(r.p50).Quantile(0.5), latency.Sort(r.p99).Quantile(0.5)
@@ -237,7 +240,7 @@ func startLoad(ctx context.Context, load string) (stop func() error, err error) 
 	}
 	cmd.Stdout, cmd.Stderr = w, w
 	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("bench loop: load %s: %w", load, err), r.Close(), w.Close())
+		return nil, &hintedError{hint: "stress-ng is in Debian's package of that name; or leave this load out with --load", err: errors.Join(fmt.Errorf("bench loop: load %s: %w", load, err), r.Close(), w.Close())}
 	}
 	lines := bufio.NewScanner(r)
 	if err := w.Close(); err != nil {
@@ -255,10 +258,11 @@ func startLoad(ctx context.Context, load string) (stop func() error, err error) 
 		}
 	}()
 	return func() error {
-		if err := cmd.Process.Signal(os.Interrupt); err != nil {
-			return fmt.Errorf("bench loop: load %s ended by itself: %w: %s", load, err, said)
-		}
+		interrupted := cmd.Process.Signal(os.Interrupt)
 		<-drained
+		if interrupted != nil {
+			return fmt.Errorf("bench loop: load %s ended by itself: %w: %s", load, interrupted, said)
+		}
 		_ = cmd.Wait() // that it was interrupted is no error
 		return r.Close()
 	}, nil

@@ -129,7 +129,6 @@ func (x *Index) load(ctx context.Context) (err error) {
 		}
 	}()
 	x.devices = make(map[string]*deviceIndex)
-	x.unsettled = true
 	var next int64
 	if err := x.db.QueryRowContext(ctx, "SELECT next FROM progress").Scan(&next); err != nil {
 		return err
@@ -203,10 +202,8 @@ func (x *Index) settle(ctx context.Context) error {
 				return err
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(x.devices)) {
-			if err := w.waited(x.devices[name]); err != nil {
-				return err
-			}
+		if err := w.waiting(); err != nil {
+			return err
 		}
 		x.unsettled = false
 		return nil
@@ -348,8 +345,8 @@ func (x *Index) add(ctx context.Context, items []Item, next uint64, watched bool
 		err = x.transact(ctx, w, func(w *writer) error { return w.all(items, next) })
 	}
 	if err != nil {
-		// What is in memory may be ahead of what was rolled back.
-		return nil, fmt.Errorf("store: index: %w", errors.Join(err, x.load(ctx)))
+		x.unsettled = true // what is in memory may be ahead of what was rolled back
+		return nil, fmt.Errorf("store: index: %w", err)
 	}
 	x.next = next
 	return w.updates, nil

@@ -261,6 +261,26 @@ func (w *writer) definitions(d *deviceIndex, b *frame.Block) error {
 	return w.waited(d)
 }
 
+// waiting reads the frames of all devices again that could not be decoded.
+func (w *writer) waiting() error {
+	var names []string
+	err := each(w.ctx, w.tx, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		names = append(names, name)
+		return err
+	}, "SELECT name FROM device WHERE id IN (SELECT device FROM undecoded) ORDER BY name")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := w.waited(w.x.devices[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // waited reads the frames of a device again that could not be decoded, and notes the layouts that are missing still.
 func (w *writer) waited(d *deviceIndex) error {
 	var frames []int64

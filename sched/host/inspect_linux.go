@@ -133,8 +133,7 @@ func threads() Finding {
 			f.Grade, f.Cure = Better, "echo '* - rtprio 95' > /etc/security/limits.d/fulmar.conf"
 		}
 	default:
-		f.Grade, f.Detail = Bad, "none: tasks run in ordinary time"
-		f.Cure = "setcap cap_sys_nice,cap_ipc_lock+ep $(command -v fulmar)"
+		f.Grade, f.Detail, f.Cure = Bad, "none: tasks run in ordinary time", grantRights
 	}
 	return f
 }
@@ -142,10 +141,8 @@ func threads() Finding {
 // memory tells whether this process may lock its memory.
 func memory() Finding {
 	f := Finding{What: "right to locked memory", Detail: "unlimited"}
-	var l unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l); err == nil && l.Cur != unix.RLIM_INFINITY && !capable(unix.CAP_IPC_LOCK) {
-		f.Grade, f.Detail = Better, fmt.Sprintf("%d bytes: none is locked, for the Go runtime could not get more later", l.Cur)
-		f.Cure = "setcap cap_sys_nice,cap_ipc_lock+ep $(command -v fulmar)"
+	if limit, bounded := lockLimit(); bounded {
+		f.Grade, f.Detail, f.Cure = Better, fmt.Sprintf("%d bytes: none is locked, for the Go runtime could not get more later", limit), grantRights
 	}
 	return f
 }

@@ -46,22 +46,29 @@ func (t *Taken) keepAwake() {
 // could not get more of it later, which would be the end of the process: then nothing is locked.
 func (t *Taken) lockMemory() {
 	const what = "locked memory"
-	const cure = "setcap cap_sys_nice,cap_ipc_lock+ep $(command -v fulmar)"
-	var l unix.Rlimit
-	err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l)
-	if err == nil && l.Cur != unix.RLIM_INFINITY && !capable(unix.CAP_IPC_LOCK) {
-		err = fmt.Errorf("the limit is %d bytes", l.Cur)
-	}
-	if err == nil {
+	var err error
+	if limit, bounded := lockLimit(); bounded {
+		err = fmt.Errorf("the limit is %d bytes", limit)
+	} else {
 		err = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
 	}
 	if err != nil {
 		t.Findings = append(t.Findings, Finding{What: what, Grade: Better,
-			Detail: fmt.Sprintf("pages may be taken away, and a step that needs one waits for it: %v", err), Cure: cure})
+			Detail: fmt.Sprintf("pages may be taken away, and a step that needs one waits for it: %v", err), Cure: grantRights})
 		return
 	}
 	t.close = append(t.close, unix.Munlockall)
 	t.Findings = append(t.Findings, Finding{What: what, Detail: "every page stays once it is touched"})
+}
+
+// grantRights gives the binary the rights to real-time threads and to locked memory.
+const grantRights = "setcap cap_sys_nice,cap_ipc_lock+ep $(command -v fulmar)"
+
+// lockLimit returns how many bytes this process may lock, if that is bounded.
+func lockLimit() (limit uint64, bounded bool) {
+	var l unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l)
+	return l.Cur, err != nil || l.Cur != unix.RLIM_INFINITY && !capable(unix.CAP_IPC_LOCK)
 }
 
 // Raise gives all threads of this process that are ordinary, and those that the Go runtime begins later, the lowest real-time
