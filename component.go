@@ -92,12 +92,19 @@ type Spec struct {
 	Name string
 	// DependsOn names the components that must have started before and stop after this one, also when it is rebuilt.
 	DependsOn []string
+	// Optional names components that, if the machine has them, start before and stop after this one. It goes on without them: it
+	// is not rebuilt with them, and an input from one that is not there stays at version 0.
+	Optional []string
 	// Critical: the machine goes to its safe state when this component stays down. Otherwise it goes on without it, and
 	// without what depends on it.
 	Critical bool
 	// Restart says how often a component that failed is rebuilt.
 	Restart Restart
-	Tasks   []Task
+	// Hardware is what the component may touch.
+	Hardware []Hardware
+	// Parameters are what can be set. Nil for none.
+	Parameters Parameters
+	Tasks      []Task
 }
 
 // Restart is a component's restart policy. The zero value of each field means its default.
@@ -172,10 +179,32 @@ func (t Task) Patience() time.Duration {
 	return max(10*t.Period, time.Second)
 }
 
+func (s Spec) validateHardware() error {
+	for i, h := range s.Hardware {
+		switch {
+		case telemetry.ValidateDevice(h.Name()) != nil:
+			return fmt.Errorf("fulmar: component %q: %w: hardware %q must be named with a-z, 0-9, '-' and '_'", s.Name, ErrSpec, h.Name())
+		case h.Resource().Kind == 0:
+			return fmt.Errorf("fulmar: component %q: %w: hardware %q is none of hal's contracts", s.Name, ErrSpec, h.Name())
+		case h.Resource().Path == "":
+			return fmt.Errorf("fulmar: component %q: %w: hardware %q has no path", s.Name, ErrSpec, h.Name())
+		}
+		for _, o := range s.Hardware[:i] {
+			if o.Name() == h.Name() {
+				return fmt.Errorf("fulmar: component %q: %w: two pieces of hardware are named %q", s.Name, ErrSpec, h.Name())
+			}
+		}
+	}
+	return nil
+}
+
 // Validate reports the first thing that is wrong with the declaration by itself.
 func (s Spec) Validate() error {
 	if err := telemetry.ValidateDevice(s.Name); err != nil {
 		return fmt.Errorf("fulmar: component %q: %w: its name must be 1 to %d of a-z, 0-9, '-' and '_'", s.Name, ErrSpec, telemetry.MaxDevice)
+	}
+	if err := s.validateHardware(); err != nil {
+		return err
 	}
 	tasks := make(map[string]bool, len(s.Tasks))
 	for _, t := range s.Tasks {

@@ -21,7 +21,8 @@ type Output interface {
 
 // An Input is a port that a task reads, as the machine sees it. Only In implements it.
 type Input interface {
-	// Source returns the output it reads, as "component/port".
+	// Source returns the output it reads, as "component/port". It is empty for the component's own parameters, which need
+	// not be connected.
 	Source() string
 	// Connect attaches it to that output. Called once, before the component runs, after the output is bound. Again says that it
 	// takes the place of an input that was connected, and is read no more.
@@ -105,8 +106,8 @@ func (o *Out[T]) flush(s *Step) {
 	s.task.publish(s, o.layout, &o.w)
 }
 
-// In is an input port: the value that another task's output had when this task's step began. The zero In is ready for
-// From.
+// In is an input port: the value that another task's output, or a component's parameters, had when this task's step began. The
+// zero In is ready for From or Of.
 type In[T any] struct {
 	source  string
 	from    *cell[T]
@@ -117,6 +118,13 @@ type In[T any] struct {
 // From names the output that is read, as "component/port".
 func (i *In[T]) From(source string) Input {
 	i.source = source
+	return i
+}
+
+// Of reads the component's own parameters. Their Version is 1 at the start.
+func (i *In[T]) Of(p *Params[T]) Input {
+	i.source, i.from = "", &p.cell
+	p.cell.addReader()
 	return i
 }
 
@@ -146,7 +154,11 @@ func (i *In[T]) Connect(o Output, again bool) error {
 	return nil
 }
 
-func (i *In[T]) latch() { i.value, i.version = i.from.read() }
+func (i *In[T]) latch() {
+	if i.from != nil { // what an optional component would write is not there
+		i.value, i.version = i.from.read()
+	}
+}
 
 // cell is the latest value of one writer for any number of readers, none of which waits for another: with as many slots
 // as readers and two more, the writer always finds one that is neither the latest nor being read.
@@ -161,8 +173,17 @@ type slot[T any] struct {
 	value   T
 }
 
-func (c *cell[T]) init()      { c.slots = make([]slot[T], 2) }
-func (c *cell[T]) addReader() { c.slots = make([]slot[T], len(c.slots)+1) }
+func (c *cell[T]) init() {
+	if c.slots == nil {
+		c.slots = make([]slot[T], 2)
+	}
+}
+
+// addReader makes room for another reader, before there is any value.
+func (c *cell[T]) addReader() {
+	c.init()
+	c.slots = append(c.slots, slot[T]{})
+}
 
 func (c *cell[T]) write(v T) {
 	latest := c.latest.Load()

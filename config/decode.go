@@ -43,6 +43,9 @@ func (d *decoder) value(key string, t *tree, v reflect.Value, f field) {
 	}
 	before := len(d.problems)
 	switch {
+	case v.Type() == rawType:
+		v.Set(reflect.ValueOf(Raw{tree: t, src: d.src, key: key}))
+		return
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		d.value(key, t, v.Elem(), f)
@@ -188,7 +191,7 @@ func find(t reflect.Type, path, key string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if t.Kind() != reflect.Struct || t == sizeType {
+	if t.Kind() != reflect.Struct || t == sizeType || t == rawType {
 		return ""
 	}
 	for _, f := range fieldsOf(t) {

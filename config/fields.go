@@ -17,6 +17,7 @@ type field struct {
 	min, max string // in the terms of the type; empty for no bound
 	choices  []string
 	required bool
+	tag      reflect.StructTag
 }
 
 // fieldsOf returns the settings of a struct type.
@@ -32,7 +33,7 @@ func fieldsOf(t reflect.Type) []field {
 			key = Key(sf.Name)
 		}
 		f := field{key: key, index: i, doc: sf.Tag.Get("doc"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"),
-			required: sf.Tag.Get("required") == "true"}
+			required: sf.Tag.Get("required") == "true", tag: sf.Tag}
 		if c := sf.Tag.Get("choices"); c != "" {
 			f.choices = strings.Split(c, ",")
 		}

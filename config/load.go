@@ -43,6 +43,12 @@ func (o Override) tree() *tree {
 type Loaded struct {
 	value   reflect.Value
 	origins map[string]string
+	all     Raw
+}
+
+// Wrong is an error about a key, at its place in the file.
+func (l *Loaded) Wrong(key, hint, format string, args ...any) error {
+	return l.all.Wrong(key, hint, format, args...)
 }
 
 // Load reads the file, if path is not empty, the environment and the overrides into the struct that into points to,
@@ -73,7 +79,7 @@ func Load(path string, into any, o Options) (*Loaded, error) {
 	if len(d.problems) > 0 {
 		return nil, d.err()
 	}
-	return &Loaded{value: v, origins: d.origins}, nil
+	return &Loaded{value: v, origins: d.origins, all: Raw{tree: root, src: d.src}}, nil
 }
 
 // err puts the problems in the order of the file.
@@ -159,6 +165,9 @@ type Value struct {
 func (l *Loaded) Values() []Value { return l.values(nil, "", l.value) }
 
 func (l *Loaded) values(list []Value, key string, v reflect.Value) []Value {
+	if v.Type() == rawType {
+		return append(list, v.Interface().(Raw).texts()...)
+	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {

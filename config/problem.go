@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -52,6 +53,16 @@ func (e *Error) Error() string {
 		lines[i] = p.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Add takes over the problems of another *Error, and reports whether err is one.
+func (e *Error) Add(err error) bool {
+	var o *Error
+	if !errors.As(err, &o) {
+		return false
+	}
+	e.Problems = append(e.Problems, o.Problems...)
+	return true
 }
 
 // A FieldError says which field an error of Validate is about, by its key relative to the value that was validated, as
@@ -117,6 +128,9 @@ func shown(line string) string {
 	}
 	return string(r)
 }
+
+// Nearest returns which of the names was probably meant, or "".
+func Nearest(name string, names []string) string { return nearest(name, names) }
 
 // nearest returns the candidate that was probably meant, or "".
 func nearest(word string, candidates []string) string {

@@ -30,6 +30,8 @@ func schemaOf(v reflect.Value, f field) schema {
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return schemaOf(fresh(t.Elem()), f)
+	case t == rawType:
+		s = schema{}
 	case t == durationType:
 		s = schema{"type": "string", "pattern": durationPattern}
 	case t == sizeType:
@@ -126,11 +128,12 @@ func between(f field) string {
 
 // A Setting is one key that may be written, for documentation.
 type Setting struct {
-	Key     string // dotted path; "[]" stands for an item of a list
+	Key     string // dotted path; "[]" stands for an item of a list, "NAME" for a key of a mapping
 	Type    string // what to write
 	Default string // empty if there is none
 	Range   string
 	Doc     string
+	Tag     reflect.StructTag // of the field, for whoever gives meaning to further tags
 }
 
 // Describe lists the settings that v, a pointer to a struct with the defaults, can hold.
@@ -143,7 +146,7 @@ func describe(list []Setting, key string, v reflect.Value, f field) []Setting {
 	}
 	// The article, and what a message has for an example, are not for a table.
 	short, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(nature(t), "a "), "an "), ",")
-	s := Setting{Key: key, Type: short, Doc: f.doc}
+	s := Setting{Key: key, Type: short, Doc: f.doc, Tag: f.tag}
 	switch {
 	case f.choices != nil:
 		s.Range = strings.Join(f.choices, ", ")
@@ -151,7 +154,7 @@ func describe(list []Setting, key string, v reflect.Value, f field) []Setting {
 		s.Range = between(f)
 	}
 	switch {
-	case t.Kind() == reflect.Struct:
+	case t.Kind() == reflect.Struct && t != rawType:
 		if key != "" && f.doc != "" {
 			list = append(list, s)
 		}
@@ -165,7 +168,13 @@ func describe(list []Setting, key string, v reflect.Value, f field) []Setting {
 			list = describe(list, key+"[]", e, field{})
 		}
 		return list
-	case f.required:
+	case t.Kind() == reflect.Map:
+		list = append(list, s)
+		if e := fresh(t.Elem()); e.Kind() == reflect.Struct && e.Type() != rawType {
+			list = describe(list, key+".NAME", e, field{})
+		}
+		return list
+	case f.required, t == rawType:
 	case t.Kind() == reflect.String && v.String() != "":
 		s.Default = strconv.Quote(v.String())
 	default:

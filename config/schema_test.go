@@ -101,7 +101,10 @@ func TestDescribe(t *testing.T) {
 	all := config.Describe(&s)
 	i := slices.IndexFunc(all, func(s config.Setting) bool { return s.Key == "batch.limits.max_age" })
 	want := config.Setting{Key: "batch.limits.max_age", Type: "duration", Default: "1s", Range: "1ms to 1h", Doc: "age"}
-	if i < 0 || all[i] != want {
+	if i < 0 || all[i].Tag.Get("min") != "1ms" {
+		t.Fatalf("got %+v", all)
+	}
+	if all[i].Tag = ""; all[i] != want {
 		t.Errorf("got %+v", all)
 	}
 	for _, key := range []string{"links", "links[].url", "extra.max_count", "kind", "names"} {

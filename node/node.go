@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/courier"
 	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/hal"
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/ring"
 	"github.com/fulmar-io/fulmar/sched"
@@ -25,6 +27,10 @@ import (
 type Options struct {
 	Device     string
 	Components []fulmar.Component
+	// Configured are further components, of the machine's file.
+	Configured []Configured
+	// Hardware is what the components' handles are opened on. Default: none.
+	Hardware hal.Host
 	// Disk holds the machine's data: the spool, the dead letters, the catalog. No other process may use it meanwhile: take a
 	// folder with env.LockFolder.
 	Disk env.Disk
@@ -101,27 +107,8 @@ func New(o Options) (*Node, error) {
 	if err := telemetry.ValidateDevice(o.Device); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
-	specs := make([]fulmar.Spec, len(o.Components))
-	for i, c := range o.Components {
-		specs[i] = c.Spec()
-		if err := specs[i].Validate(); err != nil {
-			return nil, err
-		}
-		if reserved(specs[i].Name) {
-			return nil, fmt.Errorf("node: %w: %q is the name of a part of every machine", ErrGraph, specs[i].Name)
-		}
-	}
-	sequence, err := order(specs)
-	if err != nil {
+	if err := n.join(); err != nil {
 		return nil, err
-	}
-	for _, i := range sequence {
-		p := &part{name: specs[i].Name, critical: specs[i].Critical, component: o.Components[i], spec: specs[i], events: fulmar.EventLayout(specs[i].Name)}
-		n.parts = append(n.parts, p)
-		for _, t := range p.spec.Tasks {
-			p.tasks = append(p.tasks, &task{part: p, name: t.Name, period: t.Period, spec: t})
-		}
-		n.tasks = append(n.tasks, p.tasks...)
 	}
 	if len(n.tasks)+taskProducers > ring.MaxProducers {
 		return nil, fmt.Errorf("node: %d tasks, at most %d", len(n.tasks), ring.MaxProducers-taskProducers)
@@ -132,6 +119,46 @@ func New(o Options) (*Node, error) {
 	}
 	n.house = newHouse(n, layouts)
 	return n, nil
+}
+
+// join asks the components for their declarations and puts them in the order of their start.
+func (n *Node) join() error {
+	all := make([]Configured, 0, len(n.o.Components)+len(n.o.Configured))
+	for _, c := range n.o.Components {
+		all = append(all, Configured{Component: c})
+	}
+	all = append(all, n.o.Configured...)
+	parts := make([]*part, len(all))
+	specs := make([]fulmar.Spec, len(all))
+	for i := range all {
+		as := &all[i]
+		if i < len(n.o.Components) {
+			as = nil
+		}
+		p, err := newPart(all[i].Component, as)
+		if err != nil {
+			return err
+		}
+		if reserved(p.name) {
+			return fmt.Errorf("node: %w: %q is the name of a part of every machine", ErrGraph, p.name)
+		}
+		if n.o.Hardware == nil && len(p.spec.Hardware) > 0 {
+			return fmt.Errorf("node: %w: %q needs hardware, and this machine has none", ErrGraph, p.name)
+		}
+		parts[i], specs[i] = p, p.spec
+	}
+	sequence, err := order(specs)
+	if err == nil {
+		err = owners(specs)
+	}
+	if err != nil {
+		return err
+	}
+	for _, i := range sequence {
+		n.parts = append(n.parts, parts[i])
+		n.tasks = append(n.tasks, parts[i].tasks...)
+	}
+	return nil
 }
 
 // Producers of the region.
@@ -161,12 +188,7 @@ func (n *Node) wire() ([]*fulmar.Layout, error) {
 	}
 	for _, t := range n.tasks {
 		for _, in := range t.spec.Reads {
-			out, ok := n.outputs[in.Source()]
-			if !ok {
-				return nil, fmt.Errorf("node: %w: task %q of %q reads %q, which no component writes", ErrGraph, t.name,
-					t.part.name, in.Source())
-			}
-			if err := in.Connect(out, false); err != nil {
+			if err := n.connect(t.part, in, false); err != nil {
 				return nil, err
 			}
 		}
@@ -175,6 +197,23 @@ func (n *Node) wire() ([]*fulmar.Layout, error) {
 		layouts = append(layouts, p.events)
 	}
 	return layouts, nil
+}
+
+// connect connects an input of a component, unless it is of parameters, or from an optional component that is not there.
+func (n *Node) connect(p *part, in fulmar.Input, again bool) error {
+	if in.Source() == "" {
+		return nil
+	}
+	from, port, _ := strings.Cut(in.Source(), "/")
+	from = p.as.standsFor(p.own, from)
+	out, ok := n.outputs[from+"/"+port]
+	if !ok && slices.Contains(p.spec.Optional, from) && !slices.ContainsFunc(n.parts, func(q *part) bool { return q.name == from }) {
+		return nil
+	}
+	if !ok {
+		return fmt.Errorf("node: %w: %q reads %q, which no component writes", ErrGraph, p.name, from+"/"+port)
+	}
+	return in.Connect(out, again)
 }
 
 // Open opens the machine's data, recovers what earlier boots left, and begins a boot. After an error everything is closed, and

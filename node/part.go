@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -15,8 +16,10 @@ import (
 // part is one component at run time. What is not said to be guarded is the node's goroutine's.
 type part struct {
 	name      string
+	own       string // what the component calls itself
 	critical  bool
 	component fulmar.Component
+	as        *Configured // what the machine's file says of it; nil if it is not in there
 	spec      fulmar.Spec
 	monitor   fulmar.Monitor // may be used by any goroutine
 	events    *fulmar.Layout
@@ -27,6 +30,19 @@ type part struct {
 	running  bool            // Start has been called, and Stop has not
 	failures []time.Duration // of the last Restart.Window
 	until    time.Duration   // when it may be rebuilt, in waiting
+}
+
+// newPart asks a component for its declaration.
+func newPart(c fulmar.Component, as *Configured) (*part, error) {
+	own, s, err := as.declare(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &part{name: s.Name, own: own, critical: s.Critical, component: c, as: as, spec: s, events: fulmar.EventLayout(s.Name)}
+	for _, t := range s.Tasks {
+		p.tasks = append(p.tasks, &task{part: p, name: t.Name, period: t.Period, spec: t})
+	}
+	return p, nil
 }
 
 // task is one task of a part, through all its rebuilds.
@@ -98,6 +114,9 @@ func (n *Node) start(ctx context.Context, p *part) error {
 	p.running = true
 	p.monitor.Set(fulmar.StatusStarting, "")
 	p.startedAt.Store(int64(n.now()))
+	if err := n.open(ctx, p); err != nil {
+		return err
+	}
 	if s, ok := p.component.(fulmar.Starter); ok {
 		if err := n.bounded(ctx, s.Start); err != nil {
 			return fmt.Errorf("start: %w", err)
@@ -105,6 +124,24 @@ func (n *Node) start(ctx context.Context, p *part) error {
 	}
 	p.monitor.Set(fulmar.StatusOK, "")
 	return nil
+}
+
+// open opens the hardware that a component declared.
+func (n *Node) open(ctx context.Context, p *part) error {
+	for _, h := range p.spec.Hardware {
+		if err := n.bounded(ctx, func(context.Context) error { return h.Open(n.o.Hardware) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close takes a component's hardware from it and brings that to rest, the last declared first.
+func (n *Node) close(ctx context.Context, p *part) (err error) {
+	for _, h := range slices.Backward(p.spec.Hardware) {
+		err = errors.Join(err, n.bounded(ctx, func(context.Context) error { return h.Close() }))
+	}
+	return err
 }
 
 // stop calls the component's Stop, after its tasks have ended. If a step of it hangs that could not be called safely: then
@@ -120,12 +157,12 @@ func (n *Node) stop(ctx context.Context, p *part) error {
 	switch hangs := p.hangs(); {
 	case hangs && isSafer:
 		stop = func(context.Context) error { return safer.Safe() }
-	case hangs && isStopper:
+	case hangs && isStopper && len(p.spec.Hardware) == 0:
 		n.o.Logger.Error("a step hangs and the component is no Safer: what it drives stays as it is", "component", p.name)
 	case !hangs && isStopper:
 		stop = stopper.Stop
 	}
-	if err := n.bounded(ctx, stop); err != nil {
+	if err := errors.Join(n.bounded(ctx, stop), n.close(ctx, p)); err != nil {
 		return fmt.Errorf("node: stop %q: %w", p.name, err)
 	}
 	return nil

@@ -18,16 +18,17 @@ import (
 
 // Settings are what a machine's file says: kind: machine. DefaultSettings has the defaults; config.Load reads it.
 type Settings struct {
-	Kind         string             `choices:"machine" doc:"what the file is for"`
-	Device       string             `required:"true" doc:"name of the machine, which no other on its ground has: 1 to 64 of a-z, 0-9, '-' and '_'"`
-	Data         string             `doc:"folder of what must outlive the process: the spool, the dead letters"`
-	Links        []carrier.Settings `doc:"ways to the ground, most preferred first: URLs, or mappings with url; none keeps everything in the spool"`
-	Courier      CourierSettings    `doc:"how what was published is brought to the ground"`
-	Filters      []filter.Rule      `doc:"what is held back before it is numbered: the rules that match a record apply in order"`
-	Ring         config.Size        `doc:"shared memory per task, for what is published and not yet spooled" min:"128KiB" max:"1GiB"`
-	HealthPeriod time.Duration      `doc:"between reports of health, timing and accounts" min:"10ms" max:"1h"`
-	StopTimeout  time.Duration      `doc:"how long each component may take to start or to stop" min:"10ms" max:"10m"`
-	Linger       time.Duration      `doc:"how long to wait at the end for the ground to acknowledge everything" min:"0s" max:"24h"`
+	Kind         string                       `choices:"machine" doc:"what the file is for"`
+	Device       string                       `required:"true" doc:"name of the machine, which no other on its ground has: 1 to 64 of a-z, 0-9, '-' and '_'"`
+	Data         string                       `doc:"folder of what must outlive the process: the spool, the dead letters"`
+	Links        []carrier.Settings           `doc:"ways to the ground, most preferred first: URLs, or mappings with url; none keeps everything in the spool"`
+	Components   map[string]ComponentSettings `doc:"what the machine is made of, by name"`
+	Courier      CourierSettings              `doc:"how what was published is brought to the ground"`
+	Filters      []filter.Rule                `doc:"what is held back before it is numbered: the rules that match a record apply in order"`
+	Ring         config.Size                  `doc:"shared memory per task, for what is published and not yet spooled" min:"128KiB" max:"1GiB"`
+	HealthPeriod time.Duration                `doc:"between reports of health, timing and accounts" min:"10ms" max:"1h"`
+	StopTimeout  time.Duration                `doc:"how long each component may take to start or to stop" min:"10ms" max:"10m"`
+	Linger       time.Duration                `doc:"how long to wait at the end for the ground to acknowledge everything" min:"0s" max:"24h"`
 }
 
 // CourierSettings are how what was published is brought to the ground.

@@ -266,8 +266,8 @@ func (n *Node) renew(p *part) error {
 		return errors.New("it cannot be made again")
 	}
 	c := r.Renew()
-	s := c.Spec()
-	if err := s.Validate(); err != nil {
+	_, s, err := p.as.declare(c)
+	if err != nil {
 		return err
 	}
 	if s.Name != p.name || len(s.Tasks) != len(p.spec.Tasks) || !slices.Equal(s.DependsOn, p.spec.DependsOn) {
@@ -290,9 +290,17 @@ func (n *Node) renew(p *part) error {
 			if in.Source() != p.spec.Tasks[i].Reads[k].Source() {
 				return errChanged
 			}
-			if err := in.Connect(n.outputs[in.Source()], true); err != nil {
+			if err := n.connect(p, in, true); err != nil {
 				return err
 			}
+		}
+	}
+	if s.Parameters != nil { // what was changed meanwhile stays changed
+		if p.spec.Parameters == nil {
+			return errChanged
+		}
+		if err := s.Parameters.Apply(p.spec.Parameters.Values()); err != nil {
+			return err
 		}
 	}
 	p.component, p.spec = c, s

@@ -1,15 +1,38 @@
 package rover
 
-import "github.com/fulmar-io/fulmar"
+import (
+	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/sim/plant"
+)
 
 // Battery is the driver of the battery monitor, and counts the charge.
 type Battery struct {
-	capacityC float64
-	signals   fulmar.In[Signals]
-	state     fulmar.Out[Power]
-	charge    float64 // read's own: coulombs in the battery
-	known     bool    // read's own: charge has its first estimate
+	defaults BatteryParams
+	params   fulmar.Params[BatteryParams]
+
+	// What follows is read's own.
+	settings fulmar.In[BatteryParams]
+	signals  fulmar.In[Signals]
+	before   fulmar.In[Power] // what it told last itself, in an earlier life too
+	state    fulmar.Out[Power]
+	charge   float64 // of the capacity, 0 to 1
+	known    bool    // charge has its first estimate
 }
+
+// BatteryParams are what can be set.
+type BatteryParams struct {
+	Capacity float64 `unit:"A.h" doc:"of the battery" min:"0.01" max:"10000"`
+}
+
+func defaultBattery() BatteryParams {
+	return BatteryParams{Capacity: plant.Default().Battery.CapacityAh}
+}
+
+// NewBattery returns the component with its defaults.
+func NewBattery() *Battery { return &Battery{defaults: defaultBattery()} }
+
+// Renew implements fulmar.Renewer.
+func (c *Battery) Renew() fulmar.Component { return &Battery{defaults: c.defaults} }
 
 // Power is how the battery is.
 type Power struct {
@@ -18,15 +41,13 @@ type Power struct {
 	Charge  float64 `unit:"%"` // estimated
 }
 
-func newBattery(g geometry) *Battery { return &Battery{capacityC: g.capacityC} }
-
 // Spec implements fulmar.Component.
 func (c *Battery) Spec() fulmar.Spec {
 	return fulmar.Spec{
-		Name: "battery", DependsOn: []string{"world"},
+		Name: "battery", DependsOn: []string{"world"}, Parameters: c.params.As(c.defaults),
 		Tasks: []fulmar.Task{{
 			Name: "read", Period: slowPeriod, Offset: readPhase,
-			Reads:  []fulmar.Input{c.signals.From("world/signals")},
+			Reads:  []fulmar.Input{c.signals.From("world/signals"), c.before.From("battery/state"), c.settings.Of(&c.params)},
 			Writes: []fulmar.Output{c.state.As("state")},
 			Step:   c.read,
 		}},
@@ -44,9 +65,12 @@ func (c *Battery) read(s *fulmar.Step) error {
 	v := c.signals.Get()
 	if !c.known {
 		c.known = true
-		c.charge = c.capacityC * max(0, min(1, (v.BatteryV-restEmptyV)/(restFullV-restEmptyV)))
+		c.charge = max(0, min(1, (v.BatteryV-restEmptyV)/(restFullV-restEmptyV)))
+		if c.before.Version() > 0 { // what was counted is better than what a battery under load looks like
+			c.charge = c.before.Get().Charge / 100
+		}
 	}
-	c.charge = max(0, min(c.capacityC, c.charge-v.BatteryA*s.Dt.Seconds()))
-	c.state.Set(Power{Voltage: v.BatteryV, Current: v.BatteryA, Charge: 100 * c.charge / c.capacityC})
+	c.charge = max(0, min(1, c.charge-v.BatteryA*s.Dt.Hours()/c.settings.Get().Capacity))
+	c.state.Set(Power{Voltage: v.BatteryV, Current: v.BatteryA, Charge: 100 * c.charge})
 	return nil
 }

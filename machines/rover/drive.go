@@ -1,28 +1,33 @@
 package rover
 
 import (
-	"fmt"
+	"context"
 	"math"
 
 	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/control"
+	"github.com/fulmar-io/fulmar/sim/plant"
 )
 
 // Drive follows a course by a cascade of two loops: heading, at 50 Hz, decides how fast the rover turns; speed, at 200 Hz,
 // brings each wheel to the speed that takes. The loops have no field in common: heading's output is speed's input.
 type Drive struct {
-	g geometry
+	defaults DriveParams
+	params   fulmar.Params[DriveParams]
 
 	// heading's own.
+	steering fulmar.In[DriveParams]
 	pose     fulmar.In[Pose]
+	before   fulmar.In[HeadingLoop] // what it told last itself, in an earlier life too
 	out      fulmar.Out[HeadingLoop]
+	started  bool
 	course   *Course
 	progress Progress
-	cruise   float64
 	ramp     control.Slew[float64]
 	turn     control.PID[float64]
 
 	// speed's own.
+	settings fulmar.In[DriveParams]
 	setpoint fulmar.In[HeadingLoop]
 	wheels   fulmar.In[Wheels]
 	command  fulmar.Out[SpeedLoop]
@@ -39,7 +44,27 @@ type HeadingLoop struct {
 	Speed      float64 `unit:"m/s"` // setpoint
 	Waypoint   uint32  `unit:"1"`   // of this lap that are behind, 0 to Waypoints−1
 	Lap        uint64  `unit:"1"`   // done
+
+	Progress Progress `fulmar:"-"`
 }
+
+// DriveParams are what can be set.
+type DriveParams struct {
+	Speed        float64 `unit:"m/s" doc:"on the course; the motors reach 1.8 m/s with a battery half empty" min:"0" max:"1.8"`
+	Acceleration float64 `unit:"m/s2" doc:"with which speed is changed" min:"0.01" max:"10"`
+	Course       float64 `unit:"m" doc:"half the length of the figure of eight" min:"1" max:"10000" rebuild:"true"`
+	Track        float64 `unit:"m" doc:"between the wheels" min:"0.001" max:"100"`
+}
+
+func defaultDrive() DriveParams {
+	return DriveParams{Speed: 1.2, Acceleration: 0.8, Course: 6, Track: plant.Default().Body.TrackM}
+}
+
+// NewDrive returns the component with its defaults.
+func NewDrive() *Drive { return &Drive{defaults: defaultDrive()} }
+
+// Renew implements fulmar.Renewer.
+func (c *Drive) Renew() fulmar.Component { return &Drive{defaults: c.defaults} }
 
 // SpeedLoop is the state of the inner loops, one for each wheel.
 type SpeedLoop struct {
@@ -62,19 +87,18 @@ const (
 	headingKi        = 0.3
 	maxYawRate       = 1.5 // rad/s
 	maxWheelSpeed    = 1.8 // m/s, that the motors reach with a battery half empty
-	acceleration     = 0.8 // m/s²
 	// crossTrackGain is how steeply the rover heads back: atan(gain · error), 45° at 1/gain metres.
 	crossTrackGain = 1.2
 	// A heading takes some time to follow, so the course is read that much ahead.
 	previewS = 0.06
 )
 
-func newDrive(g geometry, course *Course, cruise float64) (*Drive, error) {
-	if !(cruise > 0 && cruise <= maxWheelSpeed) {
-		return nil, fmt.Errorf("rover: drive: %w: speed %v m/s, must be above 0, at most %v", ErrCourse, cruise, maxWheelSpeed)
+// Start implements fulmar.Starter.
+func (c *Drive) Start(context.Context) error {
+	var err error
+	if c.course, err = NewFigureEight(c.params.Get().Course); err != nil {
+		return err
 	}
-	c := &Drive{g: g, course: course, cruise: cruise}
-	c.ramp.Up, c.ramp.Down = acceleration, acceleration
 	var bad control.Err
 	c.turn, bad = control.NewPID(control.Gains[float64]{Kp: headingKp, Ki: headingKi, ProportionalWeight: 1,
 		Min: -maxYawRate, Max: maxYawRate})
@@ -85,25 +109,25 @@ func newDrive(g geometry, course *Course, cruise float64) (*Drive, error) {
 		}
 	}
 	if bad != control.OK {
-		return nil, fmt.Errorf("rover: drive: %w", bad)
+		return bad
 	}
-	return c, nil
+	return nil
 }
 
 // Spec implements fulmar.Component.
 func (c *Drive) Spec() fulmar.Spec {
 	return fulmar.Spec{
-		Name: "drive", DependsOn: []string{"navigator", "encoders", "motors"}, Critical: true,
+		Name: "drive", DependsOn: []string{"navigator", "encoders", "motors"}, Critical: true, Parameters: c.params.As(c.defaults),
 		Tasks: []fulmar.Task{
 			{
 				Name: "speed", Period: fastPeriod, Offset: decidePhase,
-				Reads:  []fulmar.Input{c.setpoint.From("drive/heading"), c.wheels.From("encoders/wheels")},
+				Reads:  []fulmar.Input{c.setpoint.From("drive/heading"), c.wheels.From("encoders/wheels"), c.settings.Of(&c.params)},
 				Writes: []fulmar.Output{c.command.As("speed")},
 				Step:   c.speed,
 			},
 			{
 				Name: "heading", Period: coursePeriod, Offset: actPhase,
-				Reads:  []fulmar.Input{c.pose.From("navigator/pose")},
+				Reads:  []fulmar.Input{c.pose.From("navigator/pose"), c.before.From("drive/heading"), c.steering.Of(&c.params)},
 				Writes: []fulmar.Output{c.out.As("heading")},
 				Step:   c.heading,
 			},
@@ -118,9 +142,14 @@ func (c *Drive) heading(s *fulmar.Step) error {
 	if c.pose.Version() == 0 {
 		return nil
 	}
-	pose, dt := c.pose.Get(), s.Dt.Seconds()
+	pose, p, dt := c.pose.Get(), c.steering.Get(), s.Dt.Seconds()
+	if !c.started { // after a rebuild from where it was, at the speed that is left
+		c.started, c.progress = true, c.before.Get().Progress
+		c.ramp.Reset(max(0, pose.Speed))
+	}
+	c.ramp.Up, c.ramp.Down = p.Acceleration, p.Acceleration
 	off := c.course.Follow(&c.progress, pose.East, pose.North)
-	speed := c.ramp.Update(c.cruise, dt)
+	speed := c.ramp.Update(p.Speed, dt)
 	point := c.course.At(c.progress, pose.Speed*previewS)
 	want := control.Wrap(point.HeadingRad - math.Atan(crossTrackGain*off))
 	diff := control.Difference(want, pose.Heading)
@@ -128,7 +157,7 @@ func (c *Drive) heading(s *fulmar.Step) error {
 	rate := c.turn.Update(diff, 0, point.CurvatureRadM*pose.Speed, dt)
 	c.out.Set(HeadingLoop{
 		Setpoint: want, Heading: pose.Heading, Error: diff, CrossTrack: off, YawRate: rate, Speed: speed,
-		Waypoint: uint32(c.course.Waypoint(c.progress)), Lap: c.progress.Laps,
+		Waypoint: uint32(c.course.Waypoint(c.progress)), Lap: c.progress.Laps, Progress: c.progress,
 	})
 	return nil
 }
@@ -139,7 +168,7 @@ func (c *Drive) speed(s *fulmar.Step) error {
 		return nil
 	}
 	want, is, dt := c.setpoint.Get(), c.wheels.Get(), s.Dt.Seconds()
-	turn := want.YawRate * c.g.trackM / 2
+	turn := want.YawRate * c.settings.Get().Track / 2
 	forward := min(want.Speed, maxWheelSpeed-math.Abs(turn))
 	left, right := forward-turn, forward+turn
 	c.command.Set(SpeedLoop{

@@ -9,6 +9,9 @@ type GNSS struct {
 	last    Fix // poll's own
 }
 
+// NewGNSS returns the component with its defaults.
+func NewGNSS() *GNSS { return &GNSS{} }
+
 // Fix is a solution of the receiver. Without a fix, position, speed and course are those of the last one.
 type Fix struct {
 	Valid      bool    `fulmar:"fix"`
@@ -35,6 +38,9 @@ func (c *GNSS) Spec() fulmar.Spec {
 		}},
 	}
 }
+
+// Renew implements fulmar.Renewer.
+func (c *GNSS) Renew() fulmar.Component { return NewGNSS() }
 
 func (c *GNSS) poll(s *fulmar.Step) error {
 	v := c.signals.Get().GNSS

@@ -9,10 +9,15 @@ import (
 // IMU is the driver of the inertial sensor.
 type IMU struct {
 	signals fulmar.In[Signals]
+	before  fulmar.In[Inertial] // what it told last itself, in an earlier life too
 	sample  fulmar.Out[Inertial]
 	last    time.Duration // read's own: the previous sample's time
 	angle   float64       // read's own
+	primed  bool          // read's own: last and angle go on from somewhere
 }
+
+// NewIMU returns the component with its defaults.
+func NewIMU() *IMU { return &IMU{} }
 
 // Inertial is a sample of the IMU; the body's frame is x forward, y left, z up.
 type Inertial struct {
@@ -33,17 +38,23 @@ func (c *IMU) Spec() fulmar.Spec {
 		Name: "imu", DependsOn: []string{"world"},
 		Tasks: []fulmar.Task{{
 			Name: "read", Period: fastPeriod, Offset: readPhase,
-			Reads:  []fulmar.Input{c.signals.From("world/signals")},
+			Reads:  []fulmar.Input{c.signals.From("world/signals"), c.before.From("imu/sample")},
 			Writes: []fulmar.Output{c.sample.As("sample", fulmar.Bulk)},
 			Step:   c.read,
 		}},
 	}
 }
 
+// Renew implements fulmar.Renewer.
+func (c *IMU) Renew() fulmar.Component { return NewIMU() }
+
 func (c *IMU) read(*fulmar.Step) error {
 	v := c.signals.Get()
 	if c.signals.Version() == 0 || v.Time == c.last {
 		return nil // nothing new: a sample published twice would look like a sensor that froze
+	}
+	if !c.primed { // after a rebuild the sum goes on; what was turned meanwhile nobody summed up
+		c.primed, c.angle, c.last = true, c.before.Get().Angle, v.Time
 	}
 	c.angle += v.IMU.GyroZRadS * (v.Time - c.last).Seconds()
 	c.last = v.Time

@@ -7,14 +7,22 @@ type Mission struct {
 	heading     fulmar.In[HeadingLoop]
 	power       fulmar.In[Power]
 	temperature fulmar.In[MotorTemperature]
+	before      fulmar.In[MissionProgress] // what it told last itself, in an earlier life too
 	progress    fulmar.Out[MissionProgress]
 
 	// What follows is watch's own.
+	started  bool
 	waypoint uint32
 	lap      uint64
 	low      bool
 	hot      bool
 }
+
+// NewMission returns the component with its defaults.
+func NewMission() *Mission { return &Mission{} }
+
+// Renew implements fulmar.Renewer.
+func (c *Mission) Renew() fulmar.Component { return NewMission() }
 
 // MissionProgress is how far the mission is.
 type MissionProgress struct {
@@ -42,7 +50,7 @@ func (c *Mission) Spec() fulmar.Spec {
 		Tasks: []fulmar.Task{{
 			Name: "watch", Period: slowPeriod, Offset: actPhase,
 			Reads: []fulmar.Input{c.heading.From("drive/heading"), c.power.From("battery/state"),
-				c.temperature.From("motors/temperature")},
+				c.temperature.From("motors/temperature"), c.before.From("mission/progress")},
 			Writes: []fulmar.Output{c.progress.As("progress", fulmar.Urgent)},
 			Step:   c.watch,
 		}},
@@ -76,6 +84,10 @@ func (c *Mission) watch(s *fulmar.Step) error {
 }
 
 func (c *Mission) course(s *fulmar.Step) {
+	if !c.started {
+		p := c.before.Get()
+		c.started, c.lap, c.waypoint = true, p.Laps, uint32(p.Waypoints%Waypoints)
+	}
 	h := c.heading.Get()
 	if h.Waypoint != c.waypoint {
 		c.waypoint = h.Waypoint

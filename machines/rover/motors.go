@@ -18,6 +18,12 @@ type Motors struct {
 	temperature fulmar.Out[MotorTemperature]
 }
 
+// NewMotors returns the component with its defaults.
+func NewMotors() *Motors { return &Motors{} }
+
+// Renew implements fulmar.Renewer.
+func (c *Motors) Renew() fulmar.Component { return NewMotors() }
+
 // Duty is what the motors' drivers put out, −1 to 1.
 type Duty struct {
 	Left  float64 `unit:"1"`

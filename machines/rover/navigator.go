@@ -6,6 +6,7 @@ import (
 
 	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/control"
+	"github.com/fulmar-io/fulmar/sim/plant"
 )
 
 // Navigator estimates where the rover is: a complementary filter. Encoders and gyro are precise over seconds and drift
@@ -16,17 +17,20 @@ import (
 //	bias    ← bias − kb·(course − heading)
 //	position ← position + way + kp·(fix − position)
 type Navigator struct {
-	g      geometry
-	imu    fulmar.In[Inertial]
-	wheels fulmar.In[Wheels]
-	fix    fulmar.In[Fix]
-	pose   fulmar.Out[Pose]
+	defaults NavigatorParams
+	params   fulmar.Params[NavigatorParams]
 
 	// What follows is estimate's own.
+	settings  fulmar.In[NavigatorParams]
+	imu       fulmar.In[Inertial]
+	wheels    fulmar.In[Wheels]
+	fix       fulmar.In[Fix]
+	before    fulmar.In[Pose] // what it told last itself, in an earlier life too
+	pose      fulmar.Out[Pose]
+	started   bool
 	now       Pose
-	angle     float64
-	angleAt   time.Duration
-	ticks     [2]int64
+	tangent   tangent
+	version   uint64        // of the settings that tangent is of
 	reckoning time.Duration // since the last fix
 	epoch     uint64
 	degraded  bool
@@ -42,7 +46,37 @@ type Pose struct {
 	GyroBias float64 `unit:"rad/s"`
 	// Innovation is how far the last fix was from where the rover thought it was.
 	Innovation float64 `unit:"m"`
+
+	// Up to where gyro and wheels are reckoned in: who goes on from this pose goes on from there.
+	Angle      float64       `fulmar:"-"`
+	Time       time.Duration `fulmar:"-"` // of the inertial sensor
+	TicksLeft  int64         `fulmar:"-"`
+	TicksRight int64         `fulmar:"-"`
 }
+
+// NavigatorParams are what can be set.
+type NavigatorParams struct {
+	East         float64 `unit:"m" doc:"where the rover starts" min:"-100000" max:"100000" rebuild:"true"`
+	North        float64 `unit:"m" doc:"where the rover starts" min:"-100000" max:"100000" rebuild:"true"`
+	Heading      float64 `unit:"deg" doc:"of the rover at the start, counter-clockwise from east" min:"-360" max:"360" rebuild:"true"`
+	Latitude     float64 `unit:"deg" doc:"of the local frame's origin" min:"-89" max:"89"`
+	Longitude    float64 `unit:"deg" doc:"of the local frame's origin" min:"-180" max:"180"`
+	Track        float64 `unit:"m" doc:"between the wheels" min:"0.001" max:"100"`
+	WheelRadius  float64 `unit:"m" doc:"of the wheels" min:"0.001" max:"10"`
+	TicksPerTurn int     `unit:"1" doc:"of an encoder, per turn of its wheel" min:"1" max:"10000000"`
+}
+
+func defaultNavigator() NavigatorParams {
+	p, e := plant.Default(), defaultEncoders()
+	return NavigatorParams{Heading: 45, Latitude: p.Site.LatitudeDeg, Longitude: p.Site.LongitudeDeg, Track: p.Body.TrackM,
+		WheelRadius: e.WheelRadius, TicksPerTurn: e.TicksPerTurn}
+}
+
+// NewNavigator returns the component with its defaults.
+func NewNavigator() *Navigator { return &Navigator{defaults: defaultNavigator()} }
+
+// Renew implements fulmar.Renewer.
+func (c *Navigator) Renew() fulmar.Component { return &Navigator{defaults: c.defaults} }
 
 // The gains, per fix at 5 Hz. Those of heading and bias make a critically damped observer of ω = 0.25 rad/s
 // (kh = 2·ω·T, kb = ω²·T with T = 0.2 s): it forgets an error within some ten seconds.
@@ -55,19 +89,18 @@ const (
 	// maxInnovation is how far a fix may be off before it is not believed at once but step by step.
 	maxInnovation = 2.0
 	maxReckoning  = time.Second
+	// maxGyroGap is how long the inertial sensor may be away: what was turned meanwhile the wheels have to tell.
+	maxGyroGap = 50 * time.Millisecond
 )
-
-func newNavigator(g geometry, start Point) *Navigator {
-	return &Navigator{g: g, now: Pose{East: start.EastM, North: start.NorthM, Heading: control.Wrap(start.HeadingRad)}}
-}
 
 // Spec implements fulmar.Component.
 func (c *Navigator) Spec() fulmar.Spec {
 	return fulmar.Spec{
-		Name: "navigator", DependsOn: []string{"imu", "encoders", "gnss"},
+		Name: "navigator", DependsOn: []string{"imu", "encoders", "gnss"}, Parameters: c.params.As(c.defaults),
 		Tasks: []fulmar.Task{{
 			Name: "estimate", Period: coursePeriod, Offset: decidePhase,
-			Reads:  []fulmar.Input{c.imu.From("imu/sample"), c.wheels.From("encoders/wheels"), c.fix.From("gnss/fix")},
+			Reads: []fulmar.Input{c.imu.From("imu/sample"), c.wheels.From("encoders/wheels"), c.fix.From("gnss/fix"),
+				c.before.From("navigator/pose"), c.settings.Of(&c.params)},
 			Writes: []fulmar.Output{c.pose.As("pose")},
 			Step:   c.estimate,
 		}},
@@ -78,7 +111,14 @@ func (c *Navigator) estimate(s *fulmar.Step) error {
 	if c.imu.Version() == 0 || c.wheels.Version() == 0 {
 		return nil
 	}
-	c.predict()
+	p := c.settings.Get()
+	if v := c.settings.Version(); v != c.version {
+		c.version, c.tangent = v, newTangent(p.Latitude, p.Longitude)
+	}
+	if !c.started {
+		c.started, c.now = true, c.begin(p)
+	}
+	c.predict(p)
 	c.reckoning += s.Dt
 	if f := c.fix.Get(); f.Epoch != c.epoch {
 		c.epoch = f.Epoch
@@ -98,13 +138,26 @@ func (c *Navigator) estimate(s *fulmar.Step) error {
 	return nil
 }
 
+// begin returns the pose to go on from: after a rebuild the last one that was told, otherwise that of the settings.
+func (c *Navigator) begin(p NavigatorParams) Pose {
+	if c.before.Version() > 0 {
+		return c.before.Get()
+	}
+	imu, w := c.imu.Get(), c.wheels.Get()
+	return Pose{East: p.East, North: p.North, Heading: control.Wrap(p.Heading * math.Pi / 180),
+		Angle: imu.Angle, Time: imu.Time, TicksLeft: w.TicksLeft, TicksRight: w.TicksRight}
+}
+
 // predict moves the pose by what gyro and wheels counted since the last step.
-func (c *Navigator) predict() {
+func (c *Navigator) predict(settings NavigatorParams) {
 	imu, w, p := c.imu.Get(), c.wheels.Get(), &c.now
-	turn := imu.Angle - c.angle - p.GyroBias*(imu.Time-c.angleAt).Seconds()
-	c.angle, c.angleAt = imu.Angle, imu.Time
-	way := float64(w.TicksLeft-c.ticks[0]+w.TicksRight-c.ticks[1]) / 2 * c.g.tickM
-	c.ticks = [2]int64{w.TicksLeft, w.TicksRight}
+	tick := EncodersParams{WheelRadius: settings.WheelRadius, TicksPerTurn: settings.TicksPerTurn}.Tick()
+	left, right := float64(w.TicksLeft-p.TicksLeft)*tick, float64(w.TicksRight-p.TicksRight)*tick
+	turn, way := imu.Angle-p.Angle-p.GyroBias*(imu.Time-p.Time).Seconds(), (left+right)/2
+	if imu.Time-p.Time > maxGyroGap {
+		turn = (right - left) / settings.Track
+	}
+	p.Angle, p.Time, p.TicksLeft, p.TicksRight = imu.Angle, imu.Time, w.TicksLeft, w.TicksRight
 	sin, cos := math.Sincos(p.Heading + turn/2)
 	p.East += way * cos
 	p.North += way * sin
@@ -116,7 +169,7 @@ func (c *Navigator) predict() {
 // correct pulls the pose towards a fix.
 func (c *Navigator) correct(f Fix) {
 	p := &c.now
-	east, north := c.g.tangent.local(f.Latitude, f.Longitude)
+	east, north := c.tangent.local(f.Latitude, f.Longitude)
 	dEast, dNorth := east-p.East, north-p.North
 	p.Innovation = math.Hypot(dEast, dNorth)
 	gain := positionGain

@@ -1,6 +1,7 @@
 package rover
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -45,48 +46,46 @@ func Components(seed uint64) []fulmar.Component {
 	return list
 }
 
-// New returns a new rover at the start of its course. An error is about Options.Plant.
+// New returns a new rover at the start of its course. An error is about the options.
 func New(o Options) ([]fulmar.Component, error) {
 	o = o.withDefaults()
 	course, err := NewFigureEight(o.CourseM)
 	if err != nil {
 		return nil, err
 	}
-	start := course.Start()
-	hardware, err := plant.NewRover(*o.Plant, o.Seed)
-	if err != nil {
+	if !(o.SpeedMps > 0 && o.SpeedMps <= maxWheelSpeed) {
+		return nil, fmt.Errorf("rover: %w: speed %v m/s, must be above 0, at most %v", ErrCourse, o.SpeedMps, maxWheelSpeed)
+	}
+	if err := o.Plant.Validate(); err != nil {
 		return nil, err
 	}
-	hardware.Place(start.EastM, start.NorthM, start.HeadingRad)
-	g := geometry{
-		trackM:    o.Plant.Body.TrackM,
-		tickM:     2 * math.Pi * o.Plant.Body.WheelRadiusM / float64(o.Plant.Sensors.TicksPerTurn),
-		tangent:   newTangent(o.Plant.Site.LatitudeDeg, o.Plant.Site.LongitudeDeg),
-		capacityC: o.Plant.Battery.CapacityAh * 3600,
-	}
-	drive, err := newDrive(g, course, o.SpeedMps)
-	if err != nil {
-		return nil, err
-	}
-	return []fulmar.Component{
-		&World{rover: hardware},
-		&IMU{},
-		newEncoders(g),
-		&GNSS{},
-		newBattery(g),
-		&Motors{},
-		newNavigator(g, start),
-		drive,
-		&Mission{},
-	}, nil
+	start, body, site := course.Start(), o.Plant.Body, o.Plant.Site
+	deg := start.HeadingRad * 180 / math.Pi
+	world, encoders, battery, navigator, drive := NewWorld(), NewEncoders(), NewBattery(), NewNavigator(), NewDrive()
+	world.plant = *o.Plant
+	world.defaults = WorldParams{Seed: o.Seed, East: start.EastM, North: start.NorthM, Heading: deg,
+		Charge: 100 * o.Plant.Battery.StateOfCharge, ShadowAt: site.ShadowEastM, Shadow: site.ShadowM}
+	encoders.defaults.WheelRadius, encoders.defaults.TicksPerTurn = body.WheelRadiusM, o.Plant.Sensors.TicksPerTurn
+	battery.defaults.Capacity = o.Plant.Battery.CapacityAh
+	navigator.defaults = NavigatorParams{East: start.EastM, North: start.NorthM, Heading: deg, Latitude: site.LatitudeDeg, Longitude: site.LongitudeDeg,
+		Track: body.TrackM, WheelRadius: body.WheelRadiusM, TicksPerTurn: o.Plant.Sensors.TicksPerTurn}
+	drive.defaults.Speed, drive.defaults.Course, drive.defaults.Track = o.SpeedMps, o.CourseM, body.TrackM
+	return []fulmar.Component{world, NewIMU(), encoders, NewGNSS(), battery, NewMotors(), navigator, drive, NewMission()}, nil
 }
 
-// geometry is what the components know of the machine they are on: on a real one, its configuration.
-type geometry struct {
-	trackM    float64 // between the wheels
-	tickM     float64 // way of a wheel per encoder tick
-	tangent   tangent
-	capacityC float64 // of the battery, in coulombs
+// Register makes the rover's components known to programs that read machines from files, as rover/world, rover/imu and so on.
+func Register(t *fulmar.Types) {
+	t.Register(
+		fulmar.Type{Name: "rover/world", Doc: "simulated hardware: motors, sensors, ground", New: func() fulmar.Component { return NewWorld() }},
+		fulmar.Type{Name: "rover/imu", Doc: "driver of the inertial sensor", New: func() fulmar.Component { return NewIMU() }},
+		fulmar.Type{Name: "rover/encoders", Doc: "driver of the wheels' encoders", New: func() fulmar.Component { return NewEncoders() }},
+		fulmar.Type{Name: "rover/gnss", Doc: "driver of the satellite receiver", New: func() fulmar.Component { return NewGNSS() }},
+		fulmar.Type{Name: "rover/battery", Doc: "driver of the battery monitor, counts the charge", New: func() fulmar.Component { return NewBattery() }},
+		fulmar.Type{Name: "rover/motors", Doc: "driver of the motors", New: func() fulmar.Component { return NewMotors() }},
+		fulmar.Type{Name: "rover/navigator", Doc: "estimates where the rover is", New: func() fulmar.Component { return NewNavigator() }},
+		fulmar.Type{Name: "rover/drive", Doc: "follows a figure of eight", New: func() fulmar.Component { return NewDrive() }},
+		fulmar.Type{Name: "rover/mission", Doc: "tells a person what happens", New: func() fulmar.Component { return NewMission() }},
+	)
 }
 
 // The rates. The physics has a finer step inside; what its period decides is how old a duty is when it takes effect.

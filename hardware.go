@@ -1,0 +1,122 @@
+package fulmar
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fulmar-io/fulmar/hal"
+)
+
+// Handle is a component's way to one piece of hardware, and to no other: it is opened before Start and works until the
+// component has stopped, or until a step of it is given up. T is one of hal's contracts. The zero Handle is ready for As.
+type Handle[T any] struct {
+	name     string
+	resource hal.Resource
+	value    T
+	raw      T
+	lease    hal.Lease
+	closing  func() error
+	rest     func(T) error
+}
+
+// Hardware is a handle, as the machine sees it. Only Handle implements it.
+type Hardware interface {
+	// Name is the component's name for it.
+	Name() string
+	// Resource returns which piece of hardware it is.
+	Resource() hal.Resource
+	// Use names another one, of the same kind.
+	Use(hal.Resource)
+	// Open gets the handle from the host.
+	Open(hal.Host) error
+	// Close revokes the handle, brings the hardware to rest, and gives it back. It may be called from another goroutine than
+	// that of a step which uses the handle, and when it was not opened.
+	Close() error
+}
+
+// As declares the hardware: the component's name for it, and which it is unless the machine's file says otherwise. Its kind
+// follows from T.
+func (h *Handle[T]) As(name string, r hal.Resource) Hardware {
+	h.name, h.resource = name, r
+	h.resource.Kind = kindOf[T]()
+	return h
+}
+
+// AtRest says what brings the hardware to rest. Rest is called when the component's tasks have ended, before the handle is
+// closed, and also when a step of them does not end: by then that one's handle is revoked. It must touch nothing but what
+// it is given.
+func (h *Handle[T]) AtRest(rest func(T) error) *Handle[T] {
+	h.rest = rest
+	return h
+}
+
+// Get returns what was opened. It is called in Start at the earliest.
+func (h *Handle[T]) Get() T { return h.value }
+
+// Name implements Hardware.
+func (h *Handle[T]) Name() string { return h.name }
+
+// Resource implements Hardware.
+func (h *Handle[T]) Resource() hal.Resource { return h.resource }
+
+// Use implements Hardware.
+func (h *Handle[T]) Use(r hal.Resource) {
+	r.Kind = h.resource.Kind
+	h.resource = r
+}
+
+// Open implements Hardware.
+func (h *Handle[T]) Open(host hal.Host) error {
+	raw, closing, err := host.Open(h.resource)
+	if err != nil {
+		return fmt.Errorf("open %s %s %s: %w", h.name, h.resource.Kind, h.resource.Path, err)
+	}
+	h.raw, _ = raw.(T)
+	leased, ok := h.lease.Let(h.resource.Kind, raw)
+	if h.value, ok = leased.(T); !ok {
+		return errors.Join(fmt.Errorf("open %s: the host's handle of %s is a %T, which is no %s", h.name, h.resource.Path, raw, h.resource.Kind), closing())
+	}
+	h.closing = closing
+	return nil
+}
+
+// Close implements Hardware.
+func (h *Handle[T]) Close() error {
+	h.lease.Revoke()
+	if h.closing == nil {
+		return nil
+	}
+	var err error
+	if h.rest != nil {
+		err = h.rest(h.raw)
+	}
+	if err = errors.Join(err, h.closing()); err != nil {
+		return fmt.Errorf("close %s %s %s: %w", h.name, h.resource.Kind, h.resource.Path, err)
+	}
+	return nil
+}
+
+// kindOf returns the kind of a contract, 0 of anything else.
+func kindOf[T any]() hal.Kind {
+	switch any((*T)(nil)).(type) {
+	case *hal.Input:
+		return hal.KindInput
+	case *hal.Output:
+		return hal.KindOutput
+	case *hal.PWM:
+		return hal.KindPWM
+	case *hal.ADC:
+		return hal.KindADC
+	case *hal.Counter:
+		return hal.KindCounter
+	case *hal.I2C:
+		return hal.KindI2C
+	case *hal.SPI:
+		return hal.KindSPI
+	case *hal.UART:
+		return hal.KindUART
+	case *hal.CAN:
+		return hal.KindCAN
+	}
+	return 0
+}
