@@ -32,8 +32,8 @@ type Navigator struct {
 	tangent   tangent
 	version   uint64        // of the settings that tangent is of
 	reckoning time.Duration // since the last fix
+	blind     time.Duration // since the last sample of the gyro
 	epoch     uint64
-	degraded  bool
 }
 
 // Pose is where the rover is, as far as it knows.
@@ -48,10 +48,10 @@ type Pose struct {
 	Innovation float64 `unit:"m"`
 
 	// Up to where gyro and wheels are reckoned in: who goes on from this pose goes on from there.
-	Angle      float64       `fulmar:"-"`
-	Time       time.Duration `fulmar:"-"` // of the inertial sensor
-	TicksLeft  int64         `fulmar:"-"`
-	TicksRight int64         `fulmar:"-"`
+	Angle     float64       `fulmar:"-"`
+	Time      time.Duration `fulmar:"-"` // of the inertial sensor
+	Ticks     [2]int64      `fulmar:"-"` // left and right, for the way
+	TurnTicks [2]int64      `fulmar:"-"` // for the heading
 }
 
 // NavigatorParams are what can be set.
@@ -118,7 +118,7 @@ func (c *Navigator) estimate(s *fulmar.Step) error {
 	if !c.started {
 		c.started, c.now = true, c.begin(p)
 	}
-	c.predict(p)
+	c.predict(p, s.Dt)
 	c.reckoning += s.Dt
 	if f := c.fix.Get(); f.Epoch != c.epoch {
 		c.epoch = f.Epoch
@@ -127,12 +127,13 @@ func (c *Navigator) estimate(s *fulmar.Step) error {
 			c.reckoning = 0
 		}
 	}
-	if lost := c.reckoning > maxReckoning; lost != c.degraded {
-		if c.degraded = lost; lost {
-			s.Degraded("dead reckoning")
-		} else {
-			s.OK()
-		}
+	switch {
+	case c.blind > maxGyroGap:
+		s.Degraded("no gyro: the wheels tell the heading")
+	case c.reckoning > maxReckoning:
+		s.Degraded("dead reckoning")
+	default:
+		s.OK()
 	}
 	c.pose.Set(c.now)
 	return nil
@@ -144,26 +145,44 @@ func (c *Navigator) begin(p NavigatorParams) Pose {
 		return c.before.Get()
 	}
 	imu, w := c.imu.Get(), c.wheels.Get()
+	ticks := [2]int64{w.TicksLeft, w.TicksRight}
 	return Pose{East: p.East, North: p.North, Heading: control.Wrap(p.Heading * math.Pi / 180),
-		Angle: imu.Angle, Time: imu.Time, TicksLeft: w.TicksLeft, TicksRight: w.TicksRight}
+		Angle: imu.Angle, Time: imu.Time, Ticks: ticks, TurnTicks: ticks}
 }
 
 // predict moves the pose by what gyro and wheels counted since the last step.
-func (c *Navigator) predict(settings NavigatorParams) {
+func (c *Navigator) predict(settings NavigatorParams, dt time.Duration) {
 	imu, w, p := c.imu.Get(), c.wheels.Get(), &c.now
 	tick := EncodersParams{WheelRadius: settings.WheelRadius, TicksPerTurn: settings.TicksPerTurn}.Tick()
-	left, right := float64(w.TicksLeft-p.TicksLeft)*tick, float64(w.TicksRight-p.TicksRight)*tick
-	turn, way := imu.Angle-p.Angle-p.GyroBias*(imu.Time-p.Time).Seconds(), (left+right)/2
-	if imu.Time-p.Time > maxGyroGap {
-		turn = (right - left) / settings.Track
-	}
-	p.Angle, p.Time, p.TicksLeft, p.TicksRight = imu.Angle, imu.Time, w.TicksLeft, w.TicksRight
+	ticks := [2]int64{w.TicksLeft, w.TicksRight}
+	way := float64(ticks[0]-p.Ticks[0]+ticks[1]-p.Ticks[1]) / 2 * tick
+	p.Ticks = ticks
+	turn := c.turn(settings.Track, tick, ticks, dt)
 	sin, cos := math.Sincos(p.Heading + turn/2)
 	p.East += way * cos
 	p.North += way * sin
 	p.Heading = control.Wrap(p.Heading + turn)
 	p.Speed = (w.Left + w.Right) / 2
 	p.YawRate = float64(imu.GyroZ) - p.GyroBias
+}
+
+// turn returns what was turned since the last step, by the gyro, and while that is away by the wheels.
+func (c *Navigator) turn(track, tick float64, ticks [2]int64, dt time.Duration) float64 {
+	imu, p := c.imu.Get(), &c.now
+	passed := imu.Time - p.Time
+	if passed == 0 {
+		if c.blind += dt; c.blind <= maxGyroGap {
+			return 0 // its next sample will tell
+		}
+	} else {
+		c.blind = 0
+	}
+	turn := imu.Angle - p.Angle - p.GyroBias*passed.Seconds()
+	if passed == 0 || passed > maxGyroGap {
+		turn = float64(ticks[1]-p.TurnTicks[1]-ticks[0]+p.TurnTicks[0]) * tick / track
+	}
+	p.Angle, p.Time, p.TurnTicks = imu.Angle, imu.Time, ticks
+	return turn
 }
 
 // correct pulls the pose towards a fix.
