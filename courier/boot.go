@@ -223,6 +223,23 @@ func (c *Courier) Attach(region *ring.Region, own int) error {
 	return nil
 }
 
+// Resume is Begin and Attach for a boot that goes on: the process that ran its courier has ended, its producers live. What
+// that process took and had not made durable is still in the region.
+func (c *Courier) Resume(region *ring.Region, own int) error {
+	begun, ended := c.spooled(region.Boot())
+	switch {
+	case ended:
+		return fmt.Errorf("courier: resume: boot %s has ended", region.Boot())
+	case !begun: // the folder was removed, or a record is damaged
+		if err := c.Begin(region.Boot()); err != nil {
+			return err
+		}
+	}
+	c.boot = region.Boot()
+	c.remember(c.boot)
+	return c.Attach(region, own)
+}
+
 func (c *Courier) attach(region *ring.Region, own int) {
 	c.region, c.consumer = region, region.Consumer()
 	c.marks = make([][]mark, region.Producers())

@@ -27,13 +27,17 @@ type house struct {
 
 	health   []*fulmar.Layout // by part
 	timing   []*fulmar.Layout // by task
+	machine  *fulmar.Layout
+	process  [2]*fulmar.Layout // of the process with the components, and of that with the courier, if it is another
 	accounts [packet.Classes]*fulmar.Layout
 	spool    *fulmar.Layout
 	seen     []uint64 // by part: ChangedSeq that was told
+	told     string   // the machine's status
 	w        packet.Writer
 	// status returns the courier's; replaced by Run, where the courier is another goroutine's.
 	status  func() courier.Status
-	spooled uint64 // bytes, at the last round
+	figures func() processFigures // replaced by Run: in virtual time a process is not the machine's
+	spooled uint64                // bytes, at the last round
 	spoolAt time.Duration
 }
 
@@ -63,6 +67,8 @@ var timingFields = []fulmar.Field{
 	{Name: "period", Type: packet.Int64, Unit: "ns"},
 	{Name: "runs", Type: packet.Uint64},
 	{Name: "misses", Type: packet.Uint64},
+	{Name: "misses_in_a_row", Type: packet.Uint64},
+	{Name: "overruns", Type: packet.Uint64},
 	{Name: "jitter_p50", Type: packet.Int64, Unit: "ns"},
 	{Name: "jitter_p99", Type: packet.Int64, Unit: "ns"},
 	{Name: "jitter_max", Type: packet.Int64, Unit: "ns"},
@@ -108,7 +114,17 @@ func newHouse(n *Node, outputs []*fulmar.Layout) *house {
 			Fields: accountFields()}
 	}
 	h.spool = &fulmar.Layout{Name: "courier/spool", Kind: telemetry.Diagnostics, Fields: spoolFields}
+	h.machine = &fulmar.Layout{Name: "node/health", Kind: telemetry.Health, Fields: machineFields}
+	for i, name := range []string{"node/process", "courier/process"} {
+		h.process[i] = &fulmar.Layout{Name: name, Kind: telemetry.Diagnostics, Fields: processFields}
+	}
 	return h
+}
+
+// layouts returns every layout of the machine.
+func (h *house) layouts() []*fulmar.Layout {
+	all := append([]*fulmar.Layout{h.spool, h.events, h.machine}, h.outputs...)
+	return append(append(append(append(all, h.process[:]...), h.health...), h.timing...), h.accounts[:]...)
 }
 
 // open makes the publisher and publishes every layout of the machine, before anything that uses it.
@@ -116,14 +132,11 @@ func (h *house) open() (err error) {
 	if h.publisher, err = fulmar.NewPublisher(h.n.region, houseProducer, h.n.filter()); err != nil {
 		return err
 	}
-	h.status = h.n.courier.Status
-	all := append([]*fulmar.Layout{h.spool, h.events}, h.outputs...)
-	all = append(append(append(all, h.health...), h.timing...), h.accounts[:]...)
+	if h.n.courier != nil {
+		h.status = h.n.courier.Status
+	}
 	now := h.n.o.Clock.Now()
-	for _, l := range all {
-		if err := h.n.courier.Define(l); err != nil {
-			return err
-		}
+	for _, l := range h.layouts() {
 		b, err := telemetry.AppendDefinition(&h.w, l, packet.Urgent, now.Mono, now.Wall)
 		if err != nil {
 			return fmt.Errorf("node: define %q: %w", l.Name, err)
@@ -151,6 +164,8 @@ func (h *house) tell(now time.Duration) {
 		h.w.Int64(int64(t.period))
 		h.w.Uint64(s.Runs)
 		h.w.Uint64(s.Misses)
+		h.w.Uint64(s.Consecutive)
+		h.w.Uint64(s.Overruns)
 		h.w.Int64(int64(s.JitterP50))
 		h.w.Int64(int64(s.JitterP99))
 		h.w.Int64(int64(s.JitterMax))
@@ -158,7 +173,11 @@ func (h *house) tell(now time.Duration) {
 		h.w.Int64(int64(s.ResponseP99))
 		h.publish(h.timing[i])
 	}
-	h.tellCourier(now, wall)
+	h.tellMachine(now, wall)
+	h.tellProcess(h.process[0], now, wall)
+	if h.status != nil {
+		h.tellCourier(now, wall)
+	}
 }
 
 // event publishes that something happened to the machine.

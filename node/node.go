@@ -46,6 +46,16 @@ type Options struct {
 	HealthPeriod time.Duration
 	// StopTimeout bounds each component's Stop, and its Start. Default 5 s.
 	StopTimeout time.Duration
+	// RealTime says in which threads the components' tasks run. Nil, or a host that does not let them, unless RealTimeOnly is
+	// set: in ordinary goroutines.
+	RealTime     *sched.RealTime
+	RealTimeOnly bool
+	// WakeUp is the longest time from a release until the kernel lets an idle thread run, which the analysis of response times
+	// adds. Default 100 µs.
+	WakeUp time.Duration
+	// MemoryLimit is how much memory the control half may have, if it is a process of its own, before its garbage is
+	// collected. Default 256 MiB.
+	MemoryLimit int64
 	// Linger is how long Run waits at its end for the ground to acknowledge everything. Default 0.
 	Linger time.Duration
 
@@ -66,6 +76,12 @@ func (o Options) WithDefaults() Options {
 	}
 	if o.StopTimeout <= 0 {
 		o.StopTimeout = 5 * time.Second
+	}
+	if o.WakeUp <= 0 {
+		o.WakeUp = 100 * time.Microsecond
+	}
+	if o.MemoryLimit <= 0 {
+		o.MemoryLimit = 256 << 20
 	}
 	if o.Clock == nil {
 		o.Clock = env.SystemClock{}
@@ -94,8 +110,10 @@ type Node struct {
 	opened  time.Duration
 	running atomic.Bool
 
-	producers int   // of the region that are in use
-	safe      error // why the machine is in its safe state; nil if it is not
+	half      half
+	realTime  atomic.Bool           // the components' tasks have threads of their own
+	producers int                   // of the region that are in use
+	safe      atomic.Pointer[error] // why the machine is in its safe state; nil if it is not
 	wake      chan struct{}
 	troubleMu sync.Mutex
 	troubles  []trouble // guarded by troubleMu
@@ -113,12 +131,24 @@ func New(o Options) (*Node, error) {
 	if len(n.tasks)+taskProducers > ring.MaxProducers {
 		return nil, fmt.Errorf("node: %d tasks, at most %d", len(n.tasks), ring.MaxProducers-taskProducers)
 	}
+	if err := sched.Check(n.Analyze()); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
 	layouts, err := n.wire()
 	if err != nil {
 		return nil, err
 	}
 	n.house = newHouse(n, layouts)
 	return n, nil
+}
+
+// Analyze bounds the response times of the components' tasks, the most urgent first, as far as they have budgets.
+func (n *Node) Analyze() []sched.Bound {
+	tasks := make([]*sched.Task, len(n.tasks))
+	for i, t := range n.tasks {
+		tasks[i] = sched.NewTask(t.part.name+"/"+t.name, t.spec.Timing(), nil, nil)
+	}
+	return sched.Analyze(tasks, n.o.WakeUp)
 }
 
 // join asks the components for their declarations and puts them in the order of their start.
@@ -165,7 +195,8 @@ func (n *Node) join() error {
 const (
 	houseProducer   = 0
 	courierProducer = 1
-	taskProducers   = 2 // and on
+	reportProducer  = 2 // of a courier half, about itself
+	taskProducers   = 3 // and on
 	// spareProducers are for tasks whose step hangs, which keeps its own.
 	spareProducers = 4
 )
@@ -219,29 +250,36 @@ func (n *Node) connect(p *part, in fulmar.Input, again bool) error {
 // Open opens the machine's data, recovers what earlier boots left, and begins a boot. After an error everything is closed, and
 // what earlier boots left is there for another Node.
 func (n *Node) Open() (err error) {
-	now := n.o.Clock.Now()
-	n.opened = time.Duration(now.Mono)
-	if n.courier, err = courier.Open(n.o.Courier, n.o.Rand); err != nil {
+	defer n.closeAfter(&err)
+	if err := n.openCourier(); err != nil {
 		return err
 	}
-	defer func() {
-		if err == nil {
-			return
-		}
-		err = errors.Join(err, n.courier.Close())
-		if n.region != nil {
-			err = errors.Join(err, n.region.Close())
-			n.region = nil
-		}
-	}()
-	identity, renewed := n.courier.Identity()
-	n.spool = identity
-	if renewed {
-		n.o.Logger.Warn("the spool's identity was missing or damaged, and it has a new one: a ring that an earlier process left is not found, and what was only there is declared lost")
+	return n.openControl()
+}
+
+// closeAfter closes what was opened, after an error.
+func (n *Node) closeAfter(err *error) {
+	if *err == nil {
+		return
+	}
+	if n.courier != nil {
+		*err = errors.Join(*err, n.courier.Close())
+	}
+	if n.region != nil {
+		*err = errors.Join(*err, n.region.Close())
+		n.region = nil
+	}
+}
+
+// openCourier opens the spool and begins a boot in it, with a region.
+func (n *Node) openCourier() (err error) {
+	if err := n.openSpool(); err != nil {
+		return err
 	}
 	if err := n.recover(); err != nil {
 		return err
 	}
+	now := n.o.Clock.Now()
 	boot, err := telemetry.NewBoot(n.courier.LastBoot(), time.Unix(0, now.Wall), n.o.Random)
 	if err != nil {
 		return err
@@ -249,14 +287,39 @@ func (n *Node) Open() (err error) {
 	if err := n.courier.Begin(boot); err != nil {
 		return err
 	}
-	n.region, err = n.o.Rings.Create(n.spool, ring.Options{Device: n.o.Device, Boot: boot, Producers: min(len(n.tasks)+taskProducers+spareProducers, ring.MaxProducers),
-		Capacity: n.o.RingBytes})
+	n.region, err = n.o.Rings.Create(n.spool, ring.Options{Device: n.o.Device, Boot: boot, Producers: n.wantedProducers(), Capacity: n.o.RingBytes})
 	if err != nil {
 		return err
 	}
-	if err := n.courier.Attach(n.region, courierProducer); err != nil {
+	return n.courier.Attach(n.region, courierProducer)
+}
+
+func (n *Node) wantedProducers() int {
+	return min(len(n.tasks)+taskProducers+spareProducers, ring.MaxProducers)
+}
+
+// openSpool opens the spool, which knows the machine's layouts from then on.
+func (n *Node) openSpool() (err error) {
+	n.opened = n.now()
+	if n.courier, err = courier.Open(n.o.Courier, n.o.Rand); err != nil {
 		return err
 	}
+	for _, l := range n.house.layouts() {
+		if err := n.courier.Define(l); err != nil {
+			return err
+		}
+	}
+	identity, renewed := n.courier.Identity()
+	n.spool = identity
+	if renewed {
+		n.o.Logger.Warn("the spool's identity was missing or damaged, and it has a new one: a ring that an earlier process left is not found, and what was only there is declared lost")
+	}
+	return nil
+}
+
+// openControl makes everything ready that publishes into the region.
+func (n *Node) openControl() error {
+	n.opened = n.now()
 	if err := n.house.open(); err != nil {
 		return err
 	}

@@ -3,11 +3,14 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/courier"
 	"github.com/fulmar-io/fulmar/sched"
+	"github.com/fulmar-io/fulmar/sched/host"
 )
 
 // Run opens the machine, starts its components, and runs and supervises their tasks until ctx ends; then it stops everything
@@ -19,7 +22,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	runner := &courier.Runner{Courier: n.courier, Links: n.o.Links, Now: n.now, Linger: n.o.Linger, Logger: n.o.Logger}
-	n.house.status = runner.Status
+	n.house.status, n.house.figures = runner.Status, thisProcess
 	n.running.Store(true)
 	courierCtx, stopCourier := context.WithCancel(context.Background())
 	defer stopCourier()
@@ -43,16 +46,66 @@ func (n *Node) runTasks(ctx context.Context) error {
 	}
 	tasksCtx, stop := context.WithCancel(ctx)
 	defer stop()
-	e := sched.NewExecutor(tasksCtx, sched.Options{Now: n.now})
-	err := e.Add(n.Tasks()...)
+	own := sched.NewExecutor(tasksCtx, sched.Options{Now: n.now}) // for the node's own task, which allocates
+	e, release, err := n.execute(tasksCtx)
+	if err == nil {
+		err = own.Add(n.house.task)
+	}
 	if err == nil {
 		n.supervise(ctx, e)
 	}
 	stop()
-	ended := make(chan struct{})
-	go func() { defer close(ended); e.Wait() }()
-	n.end(e, ended)
-	return errors.Join(err, n.safe, n.Stop(context.WithoutCancel(ctx)))
+	if e != nil {
+		ended := make(chan struct{})
+		go func() { defer close(ended); e.Wait() }()
+		n.end(e, ended)
+	}
+	own.Wait()
+	if cause := n.safe.Load(); cause != nil {
+		err = errors.Join(err, *cause)
+	}
+	return errors.Join(err, n.Stop(context.WithoutCancel(ctx)), release())
+}
+
+// execute runs the components' tasks: in real time if that is wanted and can be had.
+func (n *Node) execute(ctx context.Context) (e *sched.Executor, release func() error, err error) {
+	tasks := n.Tasks()
+	tasks = tasks[:len(tasks)-1]
+	release = func() error { return nil }
+	if n.o.RealTime != nil {
+		try, cancel := context.WithCancel(ctx)
+		e = sched.NewExecutor(try, sched.Options{Now: n.now, RealTime: n.o.RealTime})
+		if err = e.Add(tasks...); err == nil {
+			taken := n.prepareHost()
+			return e, func() error { cancel(); return taken.Close() }, nil
+		}
+		cancel()
+		e.Wait()
+		if n.o.RealTimeOnly {
+			return nil, release, fmt.Errorf("node: real time: %w", err)
+		}
+		n.o.Logger.Warn("the tasks run in ordinary time: this process may not have real-time threads; fulmar doctor says how it may", "error", err)
+		n.house.event(fulmar.Warning, "the tasks run in ordinary time: this process may not have real-time threads")
+	}
+	e = sched.NewExecutor(ctx, sched.Options{Now: n.now})
+	return e, release, e.Add(tasks...)
+}
+
+// prepareHost takes what real-time threads need of the host, as far as it can be had, and says what cannot.
+func (n *Node) prepareHost() *host.Taken {
+	taken := host.Prepare()
+	if n.half == controlHalf {
+		if err := taken.Raise(); err != nil {
+			n.o.Logger.Warn("the runtime's own threads stay ordinary: a busy host may delay loops through them", "error", err)
+		}
+	}
+	for _, f := range taken.Findings {
+		if f.Grade != host.Good {
+			n.o.Logger.Warn(f.What+": "+f.Detail, "cure", f.Cure)
+		}
+	}
+	n.realTime.Store(true)
+	return taken
 }
 
 // supervise attends to the components until ctx ends.

@@ -11,6 +11,7 @@ import (
 	"github.com/fulmar-io/fulmar/courier/spool"
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/link/carrier"
+	"github.com/fulmar-io/fulmar/sched"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/filter"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -23,12 +24,39 @@ type Settings struct {
 	Data         string                       `doc:"folder of what must outlive the process: the spool, the dead letters"`
 	Links        []carrier.Settings           `doc:"ways to the ground, most preferred first: URLs, or mappings with url; none keeps everything in the spool"`
 	Components   map[string]ComponentSettings `doc:"what the machine is made of, by name"`
+	RealTime     RealTimeSettings             `doc:"how the components' tasks run"`
 	Courier      CourierSettings              `doc:"how what was published is brought to the ground"`
 	Filters      []filter.Rule                `doc:"what is held back before it is numbered: the rules that match a record apply in order"`
 	Ring         config.Size                  `doc:"shared memory per task, for what is published and not yet spooled" min:"128KiB" max:"1GiB"`
 	HealthPeriod time.Duration                `doc:"between reports of health, timing and accounts" min:"10ms" max:"1h"`
 	StopTimeout  time.Duration                `doc:"how long each component may take to start or to stop" min:"10ms" max:"10m"`
 	Linger       time.Duration                `doc:"how long to wait at the end for the ground to acknowledge everything" min:"0s" max:"24h"`
+}
+
+// RealTimeSettings are how the components' tasks run.
+type RealTimeSettings struct {
+	Mode        string        `choices:"auto,on,off" doc:"in threads under a real-time policy of the kernel's: where it lets them, or never, or not at all without"`
+	Wake        string        `choices:"sleep,hybrid" doc:"how a thread waits for a release: hybrid spins for the last of it"`
+	Margin      time.Duration `doc:"how long hybrid spins, at most" min:"1us" max:"10ms"`
+	Policy      string        `choices:"fifo,deadline" doc:"the kernel's policy; deadline wants a budget of each task, and no core"`
+	Priority    int           `doc:"the kernel's, of the most urgent tasks under fifo" min:"1" max:"98"`
+	WakeUp      time.Duration `doc:"longest from a release until the kernel lets an idle thread run, for the analysis of response times" min:"0s" max:"100ms"`
+	MemoryLimit config.Size   `doc:"of the control half when it is a process of its own: its garbage is collected only beyond" min:"16MiB" max:"1TiB"`
+}
+
+// realTime returns the threads that the settings ask for, nil for ordinary ones.
+func (r RealTimeSettings) realTime() *sched.RealTime {
+	if r.Mode == "off" {
+		return nil
+	}
+	rt := &sched.RealTime{Margin: r.Margin, Top: r.Priority}
+	if r.Wake == "hybrid" {
+		rt.Wake = sched.Hybrid
+	}
+	if r.Policy == "deadline" {
+		rt.Policy = sched.Deadline
+	}
+	return rt
 }
 
 // CourierSettings are how what was published is brought to the ground.
@@ -95,6 +123,8 @@ func DefaultSettings() Settings {
 	normal := c.Batch[packet.Normal.Index()]
 	return Settings{
 		Kind: "machine", Data: "fulmar-machine", Ring: config.Size(o.RingBytes), HealthPeriod: o.HealthPeriod, StopTimeout: o.StopTimeout,
+		RealTime: RealTimeSettings{Mode: "auto", Wake: "sleep", Margin: sched.DefaultMargin, Policy: "fifo", Priority: sched.DefaultTop,
+			WakeUp: o.WakeUp, MemoryLimit: config.Size(o.MemoryLimit)},
 		Courier: CourierSettings{
 			Batch: BatchSettings{MaxAge: normal.Age, MaxRecords: normal.Records, MaxBytes: config.Size(normal.Bytes)},
 			Spool: SpoolSettings{MaxBytes: config.Size(c.Spool.MaxBytes), SegmentBytes: config.Size(c.Spool.SegmentBytes),
@@ -122,7 +152,8 @@ func (s *Settings) Validate() error {
 // among them.
 func (s *Settings) Options() (Options, error) {
 	o := Options{Device: s.Device, RingBytes: int(s.Ring), HealthPeriod: s.HealthPeriod, StopTimeout: s.StopTimeout, Linger: s.Linger,
-		Courier: s.Courier.Options()}
+		Courier: s.Courier.Options(), RealTime: s.RealTime.realTime(), RealTimeOnly: s.RealTime.Mode == "on", WakeUp: s.RealTime.WakeUp,
+		MemoryLimit: int64(s.RealTime.MemoryLimit)}
 	var err, linkErr error
 	o.Filter, err = s.NewFilter()
 	o.Links, linkErr = s.Dialers()

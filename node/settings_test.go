@@ -11,6 +11,7 @@ import (
 	"github.com/fulmar-io/fulmar/config"
 	"github.com/fulmar-io/fulmar/courier"
 	"github.com/fulmar-io/fulmar/node"
+	"github.com/fulmar-io/fulmar/sched"
 )
 
 func load(t *testing.T, content string) (node.Settings, error) {
@@ -36,7 +37,7 @@ func TestDefaultSettingsAreTheDefaults(t *testing.T) {
 	}
 	got = got.WithDefaults()
 	got.Courier = got.Courier.WithDefaults()
-	want := node.Options{Device: "d"}.WithDefaults()
+	want := node.Options{Device: "d", RealTime: &sched.RealTime{Margin: sched.DefaultMargin, Top: sched.DefaultTop}}.WithDefaults()
 	want.Courier = want.Courier.WithDefaults()
 	if got.Filter() != nil {
 		t.Error("there is a filter")

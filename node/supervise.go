@@ -214,10 +214,9 @@ func (n *Node) lose(ctx context.Context, e *sched.Executor, p *part, reason stri
 // safeState ends all tasks and stops all components, last first: each brings what it drives to rest. The courier goes on, so
 // that the ground hears why.
 func (n *Node) safeState(ctx context.Context, e *sched.Executor, cause error) {
-	if n.safe != nil {
+	if !n.safe.CompareAndSwap(nil, &cause) {
 		return
 	}
-	n.safe = cause
 	n.o.Logger.Error("the machine goes to its safe state", "error", cause)
 	n.house.event(fulmar.Critical, "safe state: "+cause.Error())
 	for _, p := range slices.Backward(n.parts) {

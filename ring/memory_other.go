@@ -15,10 +15,12 @@ func createMemory(_ string, size int) (memory, error) {
 	return memory{b: unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), size)}, nil
 }
 
-func openMemory(string) (memory, error) {
+func openMemory(string, bool) (memory, error) {
 	return memory{}, errors.New("ring: open: this system has no shared memory that Fulmar can use")
 }
 
+func (m memory) name() string   { return "" }
+func (m memory) share() error   { return nil }
 func (m memory) bytes() []byte  { return m.b }
 func (m memory) survives() bool { return false }
 func (m memory) close() error   { return nil }

@@ -29,19 +29,19 @@ func createMemory(path string, size int) (memory, error) {
 	if err != nil {
 		return memory{}, fmt.Errorf("ring: create: %w", err)
 	}
-	m, err := mapFile(f, path, size)
+	m, err := mapFile(f, path, size, false)
 	if err != nil {
 		return memory{}, errors.Join(fmt.Errorf("ring: create: %w", err), f.Close(), os.Remove(path))
 	}
 	return m, nil
 }
 
-func openMemory(path string) (memory, error) {
+func openMemory(path string, shared bool) (memory, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return memory{}, fmt.Errorf("ring: open: %w", owned(path, err))
 	}
-	m, err := mapFile(f, path, 0)
+	m, err := mapFile(f, path, 0, shared)
 	if err != nil {
 		return memory{}, errors.Join(fmt.Errorf("ring: open: %w", err), f.Close())
 	}
@@ -60,9 +60,14 @@ func owned(path string, err error) error {
 	return fmt.Errorf("the file belongs to the user %d, this process to %d: %w", st.Uid, os.Geteuid(), err)
 }
 
-// mapFile locks and maps f; a size other than 0 is what the file is made to hold, with memory behind all of it.
-func mapFile(f *os.File, path string, size int) (memory, error) {
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+// mapFile locks and maps f, for this process alone or shared with others that say so; a size other than 0 is what the file is
+// made to hold, with memory behind all of it.
+func mapFile(f *os.File, path string, size int, shared bool) (memory, error) {
+	how := unix.LOCK_EX
+	if shared {
+		how = unix.LOCK_SH
+	}
+	if err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return memory{}, fmt.Errorf("%s: %w", path, ErrInUse)
 		}
@@ -87,6 +92,19 @@ func mapFile(f *os.File, path string, size int) (memory, error) {
 		return memory{}, fmt.Errorf("map %s: %w", path, err)
 	}
 	return memory{b: b, path: path, file: f}, nil
+}
+
+func (m memory) name() string { return m.path }
+
+// share lets others share the memory.
+func (m memory) share() error {
+	if m.file == nil {
+		return nil
+	}
+	if err := unix.Flock(int(m.file.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		return fmt.Errorf("ring: share %s: %w", m.path, err)
+	}
+	return nil
 }
 
 func (m memory) bytes() []byte  { return m.b }

@@ -98,8 +98,14 @@ func Create(path string, o Options) (*Region, error) {
 
 // Open opens the region at path that another process made, to take what it left. It fails with ErrInUse while that
 // process lives, and with ErrFormat if the file cannot be used.
-func Open(path string) (*Region, error) {
-	mem, err := openMemory(path)
+func Open(path string) (*Region, error) { return open(path, false) }
+
+// Join opens the region at path that another half of the same machine uses and has let Share: one of the halves publishes, the
+// other takes.
+func Join(path string) (*Region, error) { return open(path, true) }
+
+func open(path string, shared bool) (*Region, error) {
+	mem, err := openMemory(path, shared)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +139,12 @@ func (r *Region) readHeader() error {
 	r.boot = telemetry.Boot(r.b[offBoot : offBoot+16])
 	return nil
 }
+
+// Share lets the other half of the machine Join the region. To everyone else it stays in use, as long as one of them lives.
+func (r *Region) Share() error { return r.mem.share() }
+
+// Path returns the file of the region; empty for one that dies with the process.
+func (r *Region) Path() string { return r.mem.name() }
 
 // Device returns whose region it is.
 func (r *Region) Device() string { return r.device }

@@ -34,6 +34,7 @@ const abandoned = -1
 
 type stats struct {
 	runs, misses, consecutive   atomic.Uint64
+	overruns                    atomic.Uint64
 	jitter, execution, response Histogram
 }
 
@@ -49,6 +50,7 @@ func NewTask(name string, t spec.Timing, before *Task, step func(now, dt time.Du
 // Stats is how a task has run so far.
 type Stats struct {
 	Runs, Misses, Consecutive             uint64
+	Overruns                              uint64        // steps that took longer than the budget, if there is one
 	JitterP50, JitterP99, JitterMax       time.Duration // begin of the step after its release
 	ExecutionP50, ExecP99, ExecMax        time.Duration // end of the step after its begin
 	ResponseP50, ResponseP99, ResponseMax time.Duration // end of the step after its release
@@ -60,6 +62,7 @@ func (t *Task) Stats() Stats {
 	e := t.stats.execution.Quantiles(0.5, 0.99)
 	r := t.stats.response.Quantiles(0.5, 0.99)
 	return Stats{Runs: t.stats.runs.Load(), Misses: t.stats.misses.Load(), Consecutive: t.stats.consecutive.Load(),
+		Overruns:  t.stats.overruns.Load(),
 		JitterP50: j[0], JitterP99: j[1], JitterMax: t.stats.jitter.Max(),
 		ExecutionP50: e[0], ExecP99: e[1], ExecMax: t.stats.execution.Max(),
 		ResponseP50: r[0], ResponseP99: r[1], ResponseMax: t.stats.response.Max()}
@@ -91,6 +94,9 @@ func (t *Task) run(begin time.Duration, end func() time.Duration) bool {
 	after := end()
 	missed := t.clock.End(int64(after))
 	t.stats.execution.Add(after - begin)
+	if b := time.Duration(t.Timing.Budget); b > 0 && after-begin > b {
+		t.stats.overruns.Add(1)
+	}
 	t.stats.response.Add(after - time.Duration(release))
 	t.stats.runs.Add(1)
 	t.stats.misses.Add(missed)

@@ -13,7 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/ground/broker"
+	"github.com/fulmar-io/fulmar/machines/rover"
 )
 
 // Exit statuses, as the documentation promises them.
@@ -30,6 +32,13 @@ func main() {
 	// process and then its group, is none.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// types are the types of components that a machine's file can name here.
+func types() *fulmar.Types {
+	t := new(fulmar.Types)
+	rover.Register(t)
+	return t
 }
 
 // run is main without the process around it.
@@ -121,7 +130,7 @@ Try first:  fulmar demo
 		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})))
 	}
-	root.AddCommand(demoCommand(), groundCommand(), replayCommand(), exportCommand(), inspectCommand(), checkCommand(), doctorCommand(),
+	root.AddCommand(demoCommand(), runCommand(), groundCommand(), replayCommand(), exportCommand(), inspectCommand(), checkCommand(), doctorCommand(),
 		benchCommand(), versionCommand())
 	return root
 }

@@ -97,14 +97,14 @@ func (t *Taken) Raise() error {
 			}
 		}
 		if raised == before {
-			t.close = append(t.close, lower)
+			t.close = append(t.close, Ordinary)
 			return nil
 		}
 	}
 }
 
-// lower undoes Raise.
-func lower() error {
+// Ordinary undoes Raise, in this process or in one that began another, which has the priority of the thread that began it.
+func Ordinary() error {
 	tids, err := os.ReadDir("/proc/self/task")
 	for _, e := range tids {
 		if tid, terr := strconv.Atoi(e.Name()); terr == nil {

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fulmar-io/fulmar/config"
+	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/node"
+	"github.com/fulmar-io/fulmar/sched/host"
+)
+
+type runOptions struct {
+	duration time.Duration
+	single   bool
+	courier  bool   // this is the courier half
+	region   string // of the control half that lives already
+}
+
+var machineFlags = flagKeys{"data": "data", "link": "links"}
+
+func runCommand() *cobra.Command {
+	o := runOptions{}
+	c := &cobra.Command{
+		Use:   "run MACHINE.yaml",
+		Short: "Run a machine",
+		Long: `Run the machine that the file names: its components, and the courier that brings what they publish to the ground.
+
+On Linux these are two processes, which meet in shared memory alone: the control half runs the loops in real-time threads, if
+this process may have them (fulmar doctor), without a network and without its garbage collector; the courier half does
+everything that talks. If one of them is killed, the other goes on, and nothing that was published is lost. --single makes them
+one process.
+
+Ctrl-C stops it in order: components backwards, then what was published is brought to the spool and, as far as linger says, to the
+ground. The exit status is 1 if the machine went to its safe state meanwhile.`,
+		Args: oneArg("a machine's file"),
+		RunE: func(c *cobra.Command, args []string) error { return runMachine(c, args[0], o) },
+	}
+	d := node.DefaultSettings()
+	c.Flags().DurationVar(&o.duration, "for", 0, "stop after this long; 0 for Ctrl-C")
+	c.Flags().BoolVar(&o.single, "single", runtime.GOOS != "linux", "run both halves in one process")
+	c.Flags().String("data", d.Data, "folder of what must outlive the process")
+	c.Flags().StringArray("link", nil, "URL of a way to the ground, most preferred first; may be repeated")
+	c.Flags().BoolVar(&o.courier, "courier-half", false, "")
+	c.Flags().StringVar(&o.region, "region", "", "")
+	for _, hidden := range []string{"courier-half", "region"} { // between the halves
+		_ = c.Flags().MarkHidden(hidden) // it fails only for a flag that is not there
+	}
+	return c
+}
+
+func runMachine(c *cobra.Command, path string, o runOptions) error {
+	if o.duration < 0 {
+		return &usageError{err: fmt.Errorf("run: --for %s", o.duration), hint: "name a duration as 20s, or leave it out and stop with Ctrl-C"}
+	}
+	m, err := readMachine(path, machineFlags.overrides(c)...)
+	if err != nil {
+		return err
+	}
+	if o.courier {
+		return m.courierHalf(c, o.region)
+	}
+	ctx := c.Context()
+	if o.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.duration)
+		defer cancel()
+	}
+	n, err := m.node()
+	if err != nil {
+		return err
+	}
+	if o.single {
+		return m.whole(ctx, n)
+	}
+	courier := &node.CourierProcess{Command: func(region string) *exec.Cmd { return m.courierCommand(c, path, region) }, Logger: slog.Default()}
+	region, err := courier.Start(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "%s runs: %d components, in two processes. Ctrl-C stops it.\n", m.settings.Device, len(m.settings.Components))
+	return errors.Join(n.RunControl(ctx, region), courier.Finish())
+}
+
+// machineFile is a machine's file, read.
+type machineFile struct {
+	settings node.Settings
+	loaded   *config.Loaded
+	parts    []node.Configured
+}
+
+// readMachine reads a machine's file and makes its components.
+func readMachine(path string, overrides ...config.Override) (*machineFile, error) {
+	kind, err := kindOf(path)
+	if err != nil {
+		return nil, err
+	}
+	if kind != "machine" {
+		return nil, &usageError{err: fmt.Errorf("%s is of kind %s", path, kind), hint: "fulmar run wants a machine's file; fulmar ground runs a ground"}
+	}
+	m := &machineFile{settings: node.DefaultSettings()}
+	if m.loaded, err = load(kind, path, &m.settings, overrides...); err != nil {
+		return nil, err
+	}
+	if m.parts, err = m.settings.NewComponents(types(), m.loaded); err != nil {
+		return nil, &usageError{err: err, hint: "fulmar check --types lists the types of components and what can be set of them"}
+	}
+	return m, nil
+}
+
+// node makes the machine. Nothing has happened yet.
+func (m *machineFile) node() (*node.Node, error) {
+	if len(m.parts) == 0 {
+		return nil, &usageError{err: errors.New("run: the machine has no components"), hint: "name them under components; fulmar check --types lists what there is"}
+	}
+	o, err := m.settings.Options()
+	if err != nil {
+		return nil, err
+	}
+	o.Configured, o.Hardware = m.parts, hardware()
+	o.Random, o.Logger = crand.Reader, slog.Default()
+	o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	if o.Disk, err = env.NewOSDisk(m.settings.Data); err != nil {
+		return nil, err
+	}
+	n, err := node.New(o)
+	if err != nil {
+		return nil, &usageError{err: err}
+	}
+	return n, nil
+}
+
+// whole runs both halves here.
+func (m *machineFile) whole(ctx context.Context, n *node.Node) error {
+	unlock, err := lock(m.settings.Data)
+	if err != nil {
+		return err
+	}
+	return errors.Join(n.Run(ctx), unlock())
+}
+
+// courierCommand runs the courier half of this machine in another process.
+func (m *machineFile) courierCommand(c *cobra.Command, path, region string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	args := []string{"run", path, "--courier-half", "--region", region}
+	for _, f := range machineFlags.overrides(c) {
+		values := f.Values
+		if values == nil {
+			values = []string{f.Value}
+		}
+		for _, v := range values {
+			args = append(args, f.From+"="+v)
+		}
+	}
+	if v, err := c.Flags().GetBool("verbose"); err == nil && v {
+		args = append(args, "--verbose")
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Stderr = c.ErrOrStderr()
+	cmd.Env = os.Environ()
+	apart(cmd)
+	return cmd
+}
+
+// lockPatience is how long a courier half waits for an earlier one of the same data, whose control half was killed, to finish.
+const lockPatience = 30 * time.Second
+
+// courierHalf runs the courier half in this process: until its standard input ends, whatever signals say, for these are meant
+// for the control half.
+func (m *machineFile) courierHalf(c *cobra.Command, region string) error {
+	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	if err := host.Ordinary(); err != nil {
+		slog.Warn("the courier half runs with the priority of the control half", "error", err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context()))
+	defer cancel()
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, c.InOrStdin()) // it ends with the control half
+	}()
+	unlock, err := lockPatiently(ctx, m.settings.Data)
+	if err != nil {
+		return err
+	}
+	n, err := m.node()
+	if err != nil {
+		return errors.Join(err, unlock())
+	}
+	err = n.RunCourier(ctx, region, func(region string) { fmt.Fprint(c.OutOrStdout(), node.Ready(region)) })
+	return errors.Join(err, unlock())
+}
+
+// lockPatiently waits for whoever has the folder.
+func lockPatiently(ctx context.Context, dir string) (unlock func() error, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if unlock, err = lock(dir); err == nil || !errors.Is(err, env.ErrLocked) {
+			return unlock, err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
