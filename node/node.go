@@ -230,15 +230,20 @@ func (n *Node) wire() ([]*fulmar.Layout, error) {
 	return layouts, nil
 }
 
+// source returns which component's port an input of a component reads.
+func (n *Node) source(p *part, in fulmar.Input) (component, port string) {
+	component, port, _ = strings.Cut(in.Source(), "/")
+	return p.as.standsFor(p.own, component), port
+}
+
 // connect connects an input of a component, unless it is of parameters, or from an optional component that is not there.
 func (n *Node) connect(p *part, in fulmar.Input, again bool) error {
 	if in.Source() == "" {
 		return nil
 	}
-	from, port, _ := strings.Cut(in.Source(), "/")
-	from = p.as.standsFor(p.own, from)
+	from, port := n.source(p, in)
 	out, ok := n.outputs[from+"/"+port]
-	if !ok && slices.Contains(p.spec.Optional, from) && !slices.ContainsFunc(n.parts, func(q *part) bool { return q.name == from }) {
+	if !ok && slices.Contains(p.spec.Optional, from) && n.part(from) == nil {
 		return nil
 	}
 	if !ok {

@@ -7,14 +7,21 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/config"
+	"github.com/fulmar-io/fulmar/hal"
+	"github.com/fulmar-io/fulmar/node"
 )
 
 type checkOptions struct {
+	graph  bool
+	flows  bool
+	types  bool
 	schema string
 	print  bool
 	json   bool
@@ -26,9 +33,13 @@ func checkCommand() *cobra.Command {
 		Use:   "check FILE…",
 		Short: "Check files of settings: what is wrong, where, and what was probably meant",
 		Long: `Check files of settings (YAML, TOML or JSON) as the command that reads them would, the environment over them. The
-key kind in a file says what it is for. The exit status is 2 if one of them is wrong.`,
+key kind in a file says what it is for. Of a machine's, its components are made and joined, though not started, and it is
+computed whether their tasks meet their deadlines, as far as they have budgets. The exit status is 2 if one of the files is wrong.`,
 		RunE: func(c *cobra.Command, args []string) error { return check(c, args, o) },
 	}
+	c.Flags().BoolVar(&o.graph, "graph", false, "draw the components of a machine and what each depends on, as Mermaid")
+	c.Flags().BoolVar(&o.flows, "flows", false, "with --graph, draw what goes from port to port too")
+	c.Flags().BoolVar(&o.types, "types", false, "list the types of components that a machine can be made of, and what can be set of each")
 	c.Flags().StringVar(&o.schema, "schema", "", "print the JSON Schema of settings of this kind, machine or ground, for an editor")
 	_ = c.RegisterFlagCompletionFunc("schema", completeKinds) // it fails only for a flag that is not there
 	c.Flags().BoolVar(&o.print, "print", false, "print every setting in effect, and where it came from")
@@ -47,6 +58,12 @@ func check(c *cobra.Command, files []string, o checkOptions) error {
 			_, err = c.OutOrStdout().Write(b)
 		}
 		return err
+	}
+	if o.types {
+		return printTypes(c.OutOrStdout(), types())
+	}
+	if o.graph {
+		return graph(c, files, o.flows)
 	}
 	if len(files) == 0 {
 		return &usageError{err: errors.New("check: no file"), hint: "name files of settings, or a kind with --schema"}
@@ -93,6 +110,9 @@ func (r *checkReport) check(path string) (*config.Loaded, error) {
 	if r.Kind, err = kindOf(path); err == nil {
 		loaded, err = load(r.Kind, path, kinds[r.Kind]())
 	}
+	if err == nil && r.Kind == "machine" {
+		_, err = checkMachine(path)
+	}
 	r.OK = err == nil
 	var wrong *config.Error
 	if errors.As(err, &wrong) {
@@ -116,6 +136,68 @@ func (r *checkReport) print(w io.Writer, values bool) {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", v.Key, v.Value, v.Origin)
 	}
 	_ = t.Flush()
+}
+
+// checkMachine reads a machine's file and joins its components. A file that names none is one of settings for a machine that
+// brings its own.
+func checkMachine(path string) (*node.Node, error) {
+	m, err := readMachine(path)
+	if err != nil || len(m.parts) == 0 {
+		return nil, err
+	}
+	return m.join(anyHardware{})
+}
+
+// anyHardware stands for a host that has everything: here nothing is opened.
+type anyHardware struct{}
+
+func (anyHardware) Open(r hal.Resource) (any, func() error, error) {
+	return nil, nil, fmt.Errorf("check opens no hardware, as %s", r.Path)
+}
+
+func graph(c *cobra.Command, files []string, flows bool) error {
+	if len(files) != 1 {
+		return &usageError{err: fmt.Errorf("check --graph wants one file, got %d", len(files)), hint: "name a machine's file"}
+	}
+	n, err := checkMachine(files[0])
+	if err != nil {
+		return err
+	}
+	if n == nil {
+		return &usageError{err: fmt.Errorf("%s names no components", files[0]), hint: "name them under components; fulmar check --types lists what there is"}
+	}
+	return n.WriteGraph(c.OutOrStdout(), flows)
+}
+
+// printTypes lists types of components with their parameters, hardware and tasks.
+func printTypes(w io.Writer, types *fulmar.Types) error {
+	for _, name := range types.Names() {
+		t, _ := types.Get(name)
+		s := t.New().Spec()
+		fmt.Fprintf(w, "%s\n  %s\n", t.Name, t.Doc)
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		if s.Parameters != nil {
+			for _, p := range s.Parameters.Declared() {
+				value := strings.TrimSpace(p.Default + " " + p.Tag.Get("unit"))
+				if p.Tag.Get("rebuild") == "true" {
+					p.Doc += "; a change rebuilds the component"
+				}
+				fmt.Fprintf(table, "  parameter\t%s\t%s\t%s\t%s\n", p.Key, value, p.Range, p.Doc)
+			}
+		}
+		for _, h := range s.Hardware {
+			r := h.Resource()
+			fmt.Fprintf(table, "  hardware\t%s\t%s\t%s\t\n", h.Name(), r.Kind, r.Path)
+		}
+		for _, t := range s.Tasks {
+			fmt.Fprintf(table, "  task\t%s\t%s\t\t\n", t.Name, t.Period)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
+	return nil
 }
 
 // completeKinds are the kinds for the shell.

@@ -18,6 +18,12 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(childEnv) {
 	case "fulmar":
 		main()
+	case "control", "courier":
+		if err := halfChild(os.Getenv(childEnv), os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	case "machine", "rover":
 		if err := machineChild(os.Getenv(childEnv), os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -31,8 +37,9 @@ func TestMain(m *testing.M) {
 
 // process is a child of the test.
 type process struct {
-	cmd *exec.Cmd
-	out strings.Builder
+	cmd     *exec.Cmd
+	out     strings.Builder
+	figures strings.Builder // of standard output, where that is apart
 }
 
 func startChild(t *testing.T, kind string, args ...string) *process {

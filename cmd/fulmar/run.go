@@ -19,6 +19,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/config"
 	"github.com/fulmar-io/fulmar/env"
+	"github.com/fulmar-io/fulmar/hal"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/sched/host"
 )
@@ -121,20 +122,29 @@ func readMachine(path string, overrides ...config.Override) (*machineFile, error
 	return m, nil
 }
 
-// node makes the machine. Nothing has happened yet.
+// node makes the machine. Nothing has happened yet but that its folder is there.
 func (m *machineFile) node() (*node.Node, error) {
 	if len(m.parts) == 0 {
 		return nil, &usageError{err: errors.New("run: the machine has no components"), hint: "name them under components; fulmar check --types lists what there is"}
 	}
+	disk, err := env.NewOSDisk(m.settings.Data)
+	if err != nil {
+		return nil, err
+	}
+	return m.join(hardware(), func(o *node.Options) { o.Disk = disk })
+}
+
+// join joins the machine's components.
+func (m *machineFile) join(hardware hal.Host, more ...func(*node.Options)) (*node.Node, error) {
 	o, err := m.settings.Options()
 	if err != nil {
 		return nil, err
 	}
-	o.Configured, o.Hardware = m.parts, hardware()
+	o.Configured, o.Hardware = m.parts, hardware
 	o.Random, o.Logger = crand.Reader, slog.Default()
 	o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	if o.Disk, err = env.NewOSDisk(m.settings.Data); err != nil {
-		return nil, err
+	for _, f := range more {
+		f(&o)
 	}
 	n, err := node.New(o)
 	if err != nil {
