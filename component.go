@@ -86,6 +86,13 @@ type Safer interface {
 	Safe() error
 }
 
+// An Accepter is a Component that has a say in what its parameters become.
+type Accepter interface {
+	// Accept is asked before other parameters, a pointer to what Params holds, take effect. An error refuses all that change with
+	// them. It is called while steps run, from another goroutine, and must not touch what is theirs.
+	Accept(parameters any) error
+}
+
 // Spec is a component's declaration.
 type Spec struct {
 	// Name is the component's name on this machine: a-z, 0-9, '-' and '_'.

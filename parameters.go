@@ -28,7 +28,7 @@ type Parameters interface {
 	// Apply makes values those in effect: a *T that Parse returned, of this or another component with the same parameters. It
 	// is for one goroutine at a time.
 	Apply(values any) error
-	// Values returns those in effect, a *T.
+	// Values returns a copy of those in effect, a *T.
 	Values() any
 }
 
@@ -68,4 +68,7 @@ func (p *Params[T]) Apply(values any) error {
 }
 
 // Values implements Parameters.
-func (p *Params[T]) Values() any { return &p.value }
+func (p *Params[T]) Values() any {
+	v := p.value
+	return &v
+}

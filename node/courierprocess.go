@@ -2,6 +2,7 @@ package node
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,9 +28,10 @@ type CourierProcess struct {
 
 // courierRun is one life of it.
 type courierRun struct {
-	cmd   *exec.Cmd
-	alive io.Closer   // its standard input
-	ready chan string // the region's path; closed without if it ends before
+	cmd    *exec.Cmd
+	alive  io.Closer   // its standard input
+	ready  chan string // the region's path; closed without if it ends before
+	region string      // what was read from ready already
 }
 
 // readyPrefix is what the line of Ready begins with.
@@ -38,28 +40,34 @@ const readyPrefix = "region "
 // Ready is the line by which a courier half says that it is ready.
 func Ready(region string) string { return readyPrefix + region + "\n" }
 
-// Backoff between the starts of a courier half that ends at once.
-const courierBackoff, maxCourierBackoff = 100 * time.Millisecond, 10 * time.Second
+// Backoff between the starts of a courier half that ends before it is ready, as where the disk is gone; one that was ready is
+// followed at once by another, for the ring fills meanwhile.
+const courierBackoff, maxCourierBackoff = 50 * time.Millisecond, 2 * time.Second
 
-// Start starts the process and returns the region it made, in which a boot has begun.
+// Start starts the process and returns the region it made, in which a boot has begun. One that is killed before it has done so is
+// started again.
 func (p *CourierProcess) Start(ctx context.Context) (region string, err error) {
 	p.stop, p.ended = make(chan struct{}), make(chan error, 1)
-	if p.running, err = p.begin(""); err != nil {
-		return "", err
-	}
-	select {
-	case region, ok := <-p.running.ready:
-		if ok {
-			go p.supervise(region)
-			return region, nil
+	for {
+		if p.running, err = p.begin(""); err != nil {
+			return "", err
+		}
+		select {
+		case region, ok := <-p.running.ready:
+			if ok {
+				p.running.region = region
+				go p.supervise(region)
+				return region, nil
+			}
+		case <-ctx.Done():
+			return "", errors.Join(ctx.Err(), p.running.alive.Close(), p.running.cmd.Wait())
 		}
 		err = p.running.cmd.Wait()
-		if err == nil {
-			err = errors.New("it ended at once")
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.Exited() {
+			return "", fmt.Errorf("node: the courier half did not begin: %w", cmp.Or(err, errors.New("it ended")))
 		}
-		return "", fmt.Errorf("node: courier half: %w", err)
-	case <-ctx.Done():
-		return "", errors.Join(ctx.Err(), p.running.alive.Close(), p.running.cmd.Wait())
+		p.Logger.Error("the courier half was killed before it began; another is begun", "error", err)
 	}
 }
 
@@ -104,9 +112,13 @@ func (p *CourierProcess) begin(region string) (*courierRun, error) {
 func (p *CourierProcess) supervise(region string) {
 	backoff := courierBackoff
 	for {
-		r, began := p.running, time.Now()
+		r, ready := p.running, false
 		ended := make(chan error, 1)
-		go func() { <-r.ready; ended <- r.cmd.Wait() }()
+		go func() { // Wait closes what the ready line is read from
+			_, again := <-r.ready
+			ready = again || region == r.region
+			ended <- r.cmd.Wait()
+		}()
 		select {
 		case <-p.stop:
 			err := r.alive.Close()
@@ -116,7 +128,7 @@ func (p *CourierProcess) supervise(region string) {
 			p.Logger.Error("the courier half has ended; the loops go on, and another is begun", "pid", r.pid(), "error", err)
 			_ = r.alive.Close() // of a process that is no more
 		}
-		if time.Since(began) > maxCourierBackoff {
+		if ready {
 			backoff = courierBackoff
 		}
 		for next := (*courierRun)(nil); next == nil; {

@@ -44,6 +44,9 @@ type Options struct {
 	Filter func() telemetry.Filter
 	// HealthPeriod is how often health, timing and accounts are published. Default 1 s.
 	HealthPeriod time.Duration
+	// Probation is how long new parameters are on trial: if a component that they change fails within it, they are rolled back.
+	// Default 10 s.
+	Probation time.Duration
 	// StopTimeout bounds each component's Stop, and its Start. Default 5 s.
 	StopTimeout time.Duration
 	// RealTime says in which threads the components' tasks run. Nil, or a host that does not let them, unless RealTimeOnly is
@@ -76,6 +79,9 @@ func (o Options) WithDefaults() Options {
 	}
 	if o.StopTimeout <= 0 {
 		o.StopTimeout = 5 * time.Second
+	}
+	if o.Probation <= 0 {
+		o.Probation = 10 * time.Second
 	}
 	if o.WakeUp <= 0 {
 		o.WakeUp = 100 * time.Microsecond
@@ -114,6 +120,9 @@ type Node struct {
 	realTime  atomic.Bool           // the components' tasks have threads of their own
 	producers int                   // of the region that are in use
 	safe      atomic.Pointer[error] // why the machine is in its safe state; nil if it is not
+	version   version               // of the parameters
+	requests  chan request
+	ended     chan struct{} // closed when the components are not supervised any more
 	wake      chan struct{}
 	troubleMu sync.Mutex
 	troubles  []trouble // guarded by troubleMu
@@ -121,7 +130,7 @@ type Node struct {
 
 // New checks the components and joins their ports. It has no side effects.
 func New(o Options) (*Node, error) {
-	n := &Node{o: o.WithDefaults(), wake: make(chan struct{}, 1), outputs: make(map[string]fulmar.Output), producers: taskProducers}
+	n := &Node{o: o.WithDefaults(), wake: make(chan struct{}, 1), requests: make(chan request), ended: make(chan struct{}), outputs: make(map[string]fulmar.Output), producers: taskProducers}
 	if err := telemetry.ValidateDevice(o.Device); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}

@@ -110,12 +110,15 @@ func (n *Node) prepareHost() *host.Taken {
 
 // supervise attends to the components until ctx ends.
 func (n *Node) supervise(ctx context.Context, e *sched.Executor) {
+	defer close(n.ended)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 		case <-n.wake:
+		case r := <-n.requests:
+			n.fulfil(ctx, e, r)
 		case <-timer.C:
 		}
 		if ctx.Err() != nil {

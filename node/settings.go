@@ -29,6 +29,7 @@ type Settings struct {
 	Filters      []filter.Rule                `doc:"what is held back before it is numbered: the rules that match a record apply in order"`
 	Ring         config.Size                  `doc:"shared memory per task, for what is published and not yet spooled" min:"128KiB" max:"1GiB"`
 	HealthPeriod time.Duration                `doc:"between reports of health, timing and accounts" min:"10ms" max:"1h"`
+	Probation    time.Duration                `doc:"how long changed parameters are on trial: if a component that they change fails within it, they are rolled back" min:"10ms" max:"1h"`
 	StopTimeout  time.Duration                `doc:"how long each component may take to start or to stop" min:"10ms" max:"10m"`
 	Linger       time.Duration                `doc:"how long to wait at the end for the ground to acknowledge everything" min:"0s" max:"24h"`
 }
@@ -122,7 +123,7 @@ func DefaultSettings() Settings {
 	c := o.Courier.WithDefaults()
 	normal := c.Batch[packet.Normal.Index()]
 	return Settings{
-		Kind: "machine", Data: "fulmar-machine", Ring: config.Size(o.RingBytes), HealthPeriod: o.HealthPeriod, StopTimeout: o.StopTimeout,
+		Kind: "machine", Data: "fulmar-machine", Ring: config.Size(o.RingBytes), HealthPeriod: o.HealthPeriod, StopTimeout: o.StopTimeout, Probation: o.Probation,
 		RealTime: RealTimeSettings{Mode: "auto", Wake: "sleep", Margin: sched.DefaultMargin, Policy: "fifo", Priority: sched.DefaultTop,
 			WakeUp: o.WakeUp, MemoryLimit: config.Size(o.MemoryLimit)},
 		Courier: CourierSettings{
@@ -151,7 +152,7 @@ func (s *Settings) Validate() error {
 // Options returns the node's options that the settings say; components, disk and what the process itself brings are not
 // among them.
 func (s *Settings) Options() (Options, error) {
-	o := Options{Device: s.Device, RingBytes: int(s.Ring), HealthPeriod: s.HealthPeriod, StopTimeout: s.StopTimeout, Linger: s.Linger,
+	o := Options{Device: s.Device, RingBytes: int(s.Ring), HealthPeriod: s.HealthPeriod, StopTimeout: s.StopTimeout, Probation: s.Probation, Linger: s.Linger,
 		Courier: s.Courier.Options(), RealTime: s.RealTime.realTime(), RealTimeOnly: s.RealTime.Mode == "on", WakeUp: s.RealTime.WakeUp,
 		MemoryLimit: int64(s.RealTime.MemoryLimit)}
 	var err, linkErr error

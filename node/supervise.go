@@ -103,6 +103,7 @@ func (n *Node) fail(ctx context.Context, e *sched.Executor, p *part, cause error
 			q.monitor.Set(fulmar.StatusStopped, "it depends on "+p.name+", which has failed")
 		}
 	}
+	n.rollBack(ctx, e, p, cause)
 	r := p.spec.Restart.WithDefaults()
 	p.failures = slices.DeleteFunc(p.failures, func(at time.Duration) bool { return at < now-r.Window })
 	p.failures = append(p.failures, now)

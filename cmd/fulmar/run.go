@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -84,10 +85,26 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	watched := make(chan error, 1)
+	watchCtx, stopWatching := context.WithCancel(ctx)
+	go func() { watched <- m.watch(watchCtx, n) }()
 	if o.single {
-		return m.whole(ctx, n)
+		err = m.whole(ctx, n)
+	} else {
+		err = m.halves(c, ctx, n)
 	}
-	courier := &node.CourierProcess{Command: func(region string) *exec.Cmd { return m.courierCommand(c, path, region) }, Logger: slog.Default()}
+	stopWatching()
+	return errors.Join(err, <-watched)
+}
+
+// halves runs the control half here and the courier half in another process.
+func (m *machineFile) halves(c *cobra.Command, ctx context.Context, n *node.Node) error {
+	// Another life of the courier half must be of the same machine, whatever has become of the file meanwhile.
+	same := filepath.Join(m.settings.Data, "running"+filepath.Ext(m.path))
+	if err := os.WriteFile(same, m.text, 0o600); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	courier := &node.CourierProcess{Command: func(region string) *exec.Cmd { return m.courierCommand(c, same, region) }, Logger: slog.Default()}
 	region, err := courier.Start(ctx)
 	if err != nil {
 		return err
@@ -98,9 +115,12 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 
 // machineFile is a machine's file, read.
 type machineFile struct {
-	settings node.Settings
-	loaded   *config.Loaded
-	parts    []node.Configured
+	path      string
+	overrides []config.Override
+	text      []byte // of the file, as it was read last
+	settings  node.Settings
+	loaded    *config.Loaded
+	parts     []node.Configured
 }
 
 // readMachine reads a machine's file and makes its components.
@@ -112,7 +132,10 @@ func readMachine(path string, overrides ...config.Override) (*machineFile, error
 	if kind != "machine" {
 		return nil, &usageError{err: fmt.Errorf("%s is of kind %s", path, kind), hint: "fulmar run wants a machine's file; fulmar ground runs a ground"}
 	}
-	m := &machineFile{settings: node.DefaultSettings()}
+	m := &machineFile{path: path, overrides: overrides, settings: node.DefaultSettings()}
+	if m.text, err = os.ReadFile(path); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
 	if m.loaded, err = load(kind, path, &m.settings, overrides...); err != nil {
 		return nil, err
 	}
