@@ -140,7 +140,7 @@ func (c *Configured) standsFor(own, name string) string {
 func parametersOf(s *fulmar.Spec, settings *config.Raw) error {
 	if s.Parameters == nil {
 		if settings != nil && !settings.IsZero() {
-			return settings.Wrong("", "", "a %s has no parameters", s.Name)
+			return settings.Wrong("", "", "components of this type have no parameters")
 		}
 		return nil
 	}

@@ -16,13 +16,19 @@ import (
 
 func load(t *testing.T, content string) (node.Settings, error) {
 	t.Helper()
+	s, _, err := loadFile(t, content)
+	return s, err
+}
+
+func loadFile(t *testing.T, content string) (node.Settings, *config.Loaded, error) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "m.yaml")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := node.DefaultSettings()
-	_, err := config.Load(path, &s, config.Options{})
-	return s, err
+	loaded, err := config.Load(path, &s, config.Options{})
+	return s, loaded, err
 }
 
 // A file that says nothing makes the machine that no file makes.

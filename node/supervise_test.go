@@ -17,6 +17,7 @@ import (
 // gauge is a component that can be made again: it counts, reads what is before it, and fails as it is told.
 type gauge struct {
 	name, before string
+	optional     string
 	critical     bool
 	restart      fulmar.Restart
 	onMiss       fulmar.Task
@@ -37,7 +38,7 @@ func newGauge(log *journal, name, before string) *gauge {
 }
 
 func (g *gauge) Renew() fulmar.Component {
-	return &gauge{name: g.name, before: g.before, critical: g.critical, restart: g.restart, onMiss: g.onMiss, log: g.log, lives: g.lives,
+	return &gauge{name: g.name, before: g.before, optional: g.optional, critical: g.critical, restart: g.restart, onMiss: g.onMiss, log: g.log, lives: g.lives,
 		step: g.step, start: g.start, seen: g.seen}
 }
 
@@ -48,6 +49,10 @@ func (g *gauge) Spec() fulmar.Spec {
 	if g.before != "" {
 		s.DependsOn = []string{g.before}
 		t.Reads = []fulmar.Input{g.in.From(g.before + "/n")}
+	}
+	if g.optional != "" {
+		s.Optional = []string{g.optional}
+		t.Reads = []fulmar.Input{g.in.From(g.optional + "/n")}
 	}
 	s.Tasks = []fulmar.Task{t}
 	return s
