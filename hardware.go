@@ -71,8 +71,9 @@ func (h *Handle[T]) Open(host hal.Host) error {
 	if err != nil {
 		return fmt.Errorf("open %s %s %s: %w", h.name, h.resource.Kind, h.resource.Path, err)
 	}
+	leased, _ := h.lease.Let(h.resource.Kind, raw)
+	var ok bool
 	h.raw, _ = raw.(T)
-	leased, ok := h.lease.Let(h.resource.Kind, raw)
 	if h.value, ok = leased.(T); !ok {
 		return errors.Join(fmt.Errorf("open %s: the host's handle of %s is a %T, which is no %s", h.name, h.resource.Path, raw, h.resource.Kind), closing())
 	}

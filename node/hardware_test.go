@@ -130,7 +130,7 @@ func TestHardwareIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Run(t.Context()); !errors.Is(err, hal.ErrGone) || !strings.Contains(err.Error(), `component "b": start: open out pwm pwm1: the device is gone`) {
+		if err := n.Run(t.Context()); !errors.Is(err, hal.ErrGone) || !strings.Contains(err.Error(), `component "b": open out pwm pwm1: the device is gone`) {
 			t.Errorf("%v", err)
 		}
 		if got, want := strings.Join(host.log, ", "), "open pwm0, close pwm0"; got != want {

@@ -88,7 +88,7 @@ func reloading(t *testing.T, do func(n *node.Node), change func(*node.Options), 
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 	do(n)
 	stop()
 	if err := <-ended; err != nil {
@@ -113,7 +113,7 @@ func TestParametersChangeWhileItRuns(t *testing.T) {
 			if err != nil || v != 1 || fmt.Sprint(changes) != "[bus.gain 1 → 2 bus.limit 5 → 7]" {
 				t.Fatalf("version %d, %v, %v", v, changes, err)
 			}
-			time.Sleep(11 * time.Millisecond)
+			<-time.After(11 * time.Millisecond)
 			if got := bus.seen.Load(); got != (tuning{2, 7, "a"}) {
 				t.Errorf("a step saw %+v", got)
 			}
@@ -129,7 +129,7 @@ func TestParametersChangeWhileItRuns(t *testing.T) {
 			if v, _, err := set(n, "bus", "port", "b"); err != nil || v != 2 {
 				t.Fatalf("version %d, %v", v, err)
 			}
-			time.Sleep(300 * time.Millisecond)
+			<-time.After(300 * time.Millisecond)
 			if bus.lives.Load() != 2 || drive.lives.Load() != 2 || other.lives.Load() != 1 {
 				t.Errorf("lives: bus %d, drive, which depends on it, %d, other %d", bus.lives.Load(), drive.lives.Load(), other.lives.Load())
 			}
@@ -164,7 +164,7 @@ func TestAVersionIsWholeOrNot(t *testing.T) {
 					t.Errorf("%v: version %d, %v", with, v, err)
 				}
 			}
-			time.Sleep(11 * time.Millisecond)
+			<-time.After(11 * time.Millisecond)
 			if got := bus.seen.Load(); got != (tuning{1, 5, "a"}) {
 				t.Errorf("a step saw %+v of a version that was refused", got)
 			}
@@ -189,12 +189,12 @@ func TestAFailureInProbationRollsBack(t *testing.T) {
 				if _, _, err := n.Set(t.Context(), "the test", map[string]map[string]string{"bus": {"gain": "2"}, "drive": {"gain": "4"}}); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(500 * time.Millisecond)
+				<-time.After(500 * time.Millisecond)
 				if !within {
-					time.Sleep(10 * time.Second)
+					<-time.After(10 * time.Second)
 				}
 				bad.Store(true)
-				time.Sleep(500 * time.Millisecond)
+				<-time.After(500 * time.Millisecond)
 				want := map[bool]tuning{true: {1, 5, "a"}, false: {4, 5, "a"}}[within]
 				if got := drive.seen.Load(); got != want || drive.lives.Load() != 2 {
 					t.Errorf("failed within its probation: %v; it has %+v in its life %d", within, got, drive.lives.Load())
@@ -233,8 +233,8 @@ func TestTheFileIsReloaded(t *testing.T) {
 			t.Fatal(err)
 		}
 		reloading(t, func(n *node.Node) {
-			reload := func(old, new string) (uint64, []node.Change, error) {
-				return n.Reload(t.Context(), "the file", func() ([]node.Configured, error) { return read(strings.Replace(machineText, old, new, 1)) })
+			reload := func(old, other string) (uint64, []node.Change, error) {
+				return n.Reload(t.Context(), "the file", func() ([]node.Configured, error) { return read(strings.Replace(machineText, old, other, 1)) })
 			}
 			if v, changes, err := reload("gain: 2", "gain: 3"); v != 1 || fmt.Sprint(changes) != "[bus.gain 2 → 3]" || err != nil {
 				t.Errorf("version %d, %v, %v", v, changes, err)
@@ -242,7 +242,7 @@ func TestTheFileIsReloaded(t *testing.T) {
 			if v, changes, err := reload(", parameters: {gain: 2}", ""); v != 2 || fmt.Sprint(changes) != "[bus.gain 3 → 1]" || err != nil {
 				t.Errorf("what is left out: version %d, %v, %v", v, changes, err)
 			}
-			for _, c := range []struct{ old, new, want string }{
+			for _, c := range []struct{ old, other, want string }{
 				{"20ms", "30ms", "components.drive.tasks.loop.period is another"},
 				{"uses: {one: bus}, ", "", "components.drive is another"},
 				{"  drive:", "  steer:", `component "steer" is new`},
@@ -250,8 +250,8 @@ func TestTheFileIsReloaded(t *testing.T) {
 				{"test/tuned, p", "test/tune, p", "did you mean test/tuned?"},
 				{"gain: 2", "gain: 20", "m.yaml:4:46: components.bus.parameters.gain: 20 is more than 10"},
 			} {
-				if v, _, err := reload(c.old, c.new); err == nil || !strings.Contains(err.Error(), c.want) || v != 2 {
-					t.Errorf("%s for %s: version %d, %v", c.new, c.old, v, err)
+				if v, _, err := reload(c.old, c.other); err == nil || !strings.Contains(err.Error(), c.want) || v != 2 {
+					t.Errorf("%s for %s: version %d, %v", c.other, c.old, v, err)
 				}
 			}
 		}, func(o *node.Options) { o.Configured = first })

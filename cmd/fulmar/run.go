@@ -91,14 +91,14 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 	if o.single {
 		err = m.whole(ctx, n)
 	} else {
-		err = m.halves(c, ctx, n)
+		err = m.halves(ctx, c, n)
 	}
 	stopWatching()
 	return errors.Join(err, <-watched)
 }
 
 // halves runs the control half here and the courier half in another process.
-func (m *machineFile) halves(c *cobra.Command, ctx context.Context, n *node.Node) error {
+func (m *machineFile) halves(ctx context.Context, c *cobra.Command, n *node.Node) error {
 	// Another life of the courier half must be of the same machine, whatever has become of the file meanwhile.
 	same := filepath.Join(m.settings.Data, "running"+filepath.Ext(m.path))
 	if err := os.WriteFile(same, m.text, 0o600); err != nil {
@@ -204,7 +204,7 @@ func (m *machineFile) courierCommand(c *cobra.Command, path, region string) *exe
 	if v, err := c.Flags().GetBool("verbose"); err == nil && v {
 		args = append(args, "--verbose")
 	}
-	cmd := exec.Command(self, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(c.Context()), self, args...)
 	cmd.Stderr = c.ErrOrStderr()
 	cmd.Env = os.Environ()
 	apart(cmd)
