@@ -224,6 +224,43 @@ func TestAnswersOfOthers(t *testing.T) {
 	}
 }
 
+// Of two answers to one request the second is no answer to the next; nor is one to a request that is not yet written.
+func TestAnswersThatComeTwice(t *testing.T) {
+	ack := func(k ubx.Kind) []byte { return ubx.Append(nil, ubx.AckAck, []byte{k.Class, k.ID}) }
+	b := newBench(t)
+	if err := b.Configure(gnss.Settings{Period: time.Second, PVT: true}); err != nil {
+		t.Fatal(err)
+	}
+	version := ubx.Append(nil, ubx.MonVersion, make([]byte, 40))
+	b.get(version) // before it is asked for
+	b.get(version)
+	b.line.room = 1
+	b.get(nil)
+	b.get(ack(ubx.CfgRate)) // of which two bytes are written
+	for range 20 {
+		b.get(nil)
+	}
+	b.line.room = 0
+	b.get(append(ack(ubx.CfgRate), ack(ubx.CfgRate)...))
+	b.get(ack(ubx.CfgMessage))
+	b.get(nil)
+	want := slices.Concat(ubx.AppendPoll(nil, ubx.MonVersion), ubx.AppendRate(nil, 1000), ubx.AppendMessageRate(nil, ubx.NavPVT, 1))
+	if s := b.Status(0); s.Configuration != gnss.Configured || !bytes.Equal(b.line.written, want) {
+		t.Errorf("%+v, % X, want % X", s, b.line.written, want)
+	}
+}
+
+// A request that takes longer to write than its answer may take is written to its end all the same: the chip of these tests
+// panics at half a request.
+func TestASlowLine(t *testing.T) {
+	x := &chip{protocol: "27.11"}
+	x.room = 1
+	s, _ := configure(t, x, gnss.Settings{Period: time.Second, Timeout: 50 * time.Millisecond, Attempts: 20})
+	if s.Configuration != gnss.Configured || len(x.requests) != 2 {
+		t.Errorf("%+v, %q", s, x.requests)
+	}
+}
+
 func TestSettingsAreChecked(t *testing.T) {
 	for _, c := range []struct {
 		s  gnss.Settings

@@ -24,8 +24,9 @@
 // sent before the line was listened to. VTG and GSA carry no time: with a receiver that sends one of them first in its epochs,
 // only the quiet before it tells which epoch it belongs to.
 //
-// In an epoch any message that says that there is no fix outweighs those that give one. Whether a fix is 2D or 3D is what GSA
-// says, the best of its constellations; an epoch without GSA is 3D if it has a height. A date, which GGA does not carry, goes on
+// In an epoch any message that says that there is no fix outweighs those that give one. There is none either if fewer than
+// three satellites are in use, or if the time is that of the epoch before: some receivers repeat what they had. Whether a fix is
+// 2D or 3D is what GSA says, the best of its constellations; an epoch without GSA is 3D if it has a height and four satellites. A date, which GGA does not carry, goes on
 // from epoch to epoch and turns at midnight. It is the receiver's: after 1024 weeks some are off by as much.
 //
 // While NAV-PVT or NAV-SOL arrive, sentences make no Fix: they would repeat it in fewer digits.

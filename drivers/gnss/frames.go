@@ -149,10 +149,19 @@ func dimension(t ubx.FixType, q Quality) (Mode, Quality) {
 }
 
 func (e *frames) dilution(f *Fix, tow uint32, pdop uint16) {
-	set(f, PDOP, &f.PDOP, float64(pdop)/100)
+	diluted(f, PDOP, &f.PDOP, pdop)
 	if e.dops && e.dop.TOWMs == tow {
-		set(f, HDOP, &f.HDOP, float64(e.dop.HDOPE2)/100)
-		set(f, VDOP, &f.VDOP, float64(e.dop.VDOPE2)/100)
+		diluted(f, HDOP, &f.HDOP, e.dop.HDOPE2)
+		diluted(f, VDOP, &f.VDOP, e.dop.VDOPE2)
+	}
+}
+
+// noDilution is from where a dilution is none: receivers without say 99.99, or near it.
+const noDilution = 99
+
+func diluted(f *Fix, field Fields, at *float64, e2 uint16) {
+	if e2 > 0 && e2 < 100*noDilution {
+		set(f, field, at, float64(e2)/100)
 	}
 }
 

@@ -266,9 +266,10 @@ func (e *epoch) zda() (at time.Time) {
 	return at
 }
 
-// firstClock: gpsd has no time in the first epoch whose GGA has one.
+// firstClock: gpsd forgets the date at a GGA without a time, and reports the next one, which has a time, without. No ZDA came
+// between.
 func firstClock(all []epoch, i int) bool {
-	return i > 0 && all[i].has("$GPGGA,1") && all[i-1].has("$GPGGA,,") && all[i].gpsd.Time == nil
+	return i > 0 && all[i].has("$GPGGA,1") && all[i-1].has("$GPGGA,,") && !all[i-1].has("$GPZDA,") && all[i].gpsd.Time == nil
 }
 
 // ecef returns the coordinates, fixed to the earth, of a place: the definition, which needs no iteration.
@@ -346,7 +347,7 @@ var receivers = []struct {
 		{"mode", 1, "GSA says 2D; gpsd says 3D because GGA has a height", held},
 	}},
 	{"hemi", "NMEA", 215, 14, []explanation{
-		{"time", 1, "gpsd has no time yet at the first GGA that has one", firstClock},
+		{"time", 1, "gpsd forgets the date at a GGA without a time, and this is the first with one", firstClock},
 		{"time", 194, "GGA has no time; gpsd reports at GGA, with the time of the ZDA before, we with the epoch's own or none", zdaBefore},
 		{"speed", 6, "no RMC: gpsd takes the speed from the way between positions, we from VTG", derived},
 		{"course", 6, "no RMC: gpsd has no course, we take that of VTG", derived},

@@ -197,7 +197,6 @@ func TestWithoutAFixThereIsNoPosition(t *testing.T) {
 		"GNGLL,5321.0000,N,00615.0000,W,120000.00,V,N",
 		"GNGNS,120000.00,5321.0000,N,00615.0000,W,NN,00,9.9,12.3,55.0,,",
 		"GPGGA,120000.00,5321.0000,N,00615.0000,W,0,00,9.9,12.3,M,55.0,M,,",
-		"GPGGA,120000.00,5321.0000,N,00615.0000,W,1,00,9.9,12.3,M,55.0,M,,", // a fix of no satellites
 	} {
 		for _, order := range [][]string{append([]string{void}, valid...), append(slices.Clone(valid), void)} {
 			b := newBench(t)
@@ -211,6 +210,55 @@ func TestWithoutAFixThereIsNoPosition(t *testing.T) {
 	b := newBench(t)
 	if got := append(b.hear("GNGSA,A,1,,,,,,,,,,,,,,,", "GNRMC,120000,A,5321,N,00615,W,,,,,,A"), b.wait(time.Second)...); len(got) != 1 || got[0].Mode != gnss.NoFix {
 		t.Errorf("GSA says none: %+v", got)
+	}
+}
+
+// Where two sentences say the same in other digits, RMC has the motion, GGA the place, whichever comes first.
+func TestWhichSentenceCounts(t *testing.T) {
+	bodies := []string{
+		"GPVTG,90,T,,M,3.0,N,,K", "GPRMC,120000,A,5321.00,N,00615.00,W,4.0,91,010626,,", "GPGLL,5321.1,N,00615.1,W,120000,A",
+		"GPGGA,120000,5321.00,N,00615.00,W,1,05,2.0,5,M,,M,,", "GPGSA,A,3,,,,,,,,,,,,,3.0,2.5,1.5",
+	}
+	for range 2 {
+		b := newBench(t)
+		got := append(b.hear(bodies...), b.wait(time.Second)...)
+		if len(got) != 1 || got[0].SpeedMps != 4*1852.0/3600 || got[0].CourseDeg != 91 || got[0].LatitudeDeg != 53.35 || got[0].LongitudeDeg != -6.25 || got[0].HDOP != 2 {
+			t.Errorf("%q: %+v", bodies, got)
+		}
+		slices.Reverse(bodies)
+	}
+}
+
+// A receiver that repeats its last fix under its last time has none.
+func TestATimeThatStands(t *testing.T) {
+	b := newBench(t)
+	for n, want := range []gnss.Mode{gnss.Fix3D, gnss.NoFix, gnss.NoFix} {
+		got := append(b.hear(burst(5)...), b.wait(time.Second)...)
+		if len(got) != 1 || got[0].Mode != want || got[0].Time.Second() != 5 {
+			t.Errorf("%d: %+v, want %v", n, got, want)
+		}
+	}
+	if got := append(b.hear(burst(6)...), b.wait(time.Second)...); len(got) != 1 || got[0].Mode != gnss.Fix3D {
+		t.Errorf("it goes on: %+v", got)
+	}
+}
+
+// What stands for no dilution is none.
+func TestDilutions(t *testing.T) {
+	for _, c := range []struct {
+		dop string
+		has bool
+	}{{"0.0", false}, {"0.5", true}, {"98.9", true}, {"99.0", false}, {"99.99", false}, {"", false}} {
+		b := newBench(t)
+		got := append(b.hear("GPGGA,120000,,,,,0,,"+c.dop+",,M,,M,,", "GPGSA,A,1,,,,,,,,,,,,,"+c.dop+","+c.dop+","+c.dop), b.wait(time.Second)...)
+		if len(got) != 1 || got[0].Contains(gnss.HDOP|gnss.PDOP|gnss.VDOP) != c.has || got[0].Has != 0 && !c.has {
+			t.Errorf("%q: %+v", c.dop, got)
+		}
+	}
+	p := pvt(3)[6:98]
+	p[76], p[77] = 0x0F, 0x27 // 99.99
+	if got := newBench(t).get(ubx.Append(dop(3000, 0), ubx.NavPVT, p)); len(got) != 1 || got[0].Has&(gnss.PDOP|gnss.HDOP) != 0 {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -228,8 +276,13 @@ func TestModes(t *testing.T) {
 		{[]string{"GPGGA,120000" + place + "8,00,,5,M,,M,,"}, gnss.Fix3D, gnss.Simulated}, // needs no satellites
 		{[]string{"GPGGA,120000" + place + "1,04,,5,M,,M,,", "GPGSA,A,2,,,,,,,,,,,,,,,"}, gnss.Fix2D, gnss.Autonomous},
 		{[]string{"GNGSA,A,1,,,,,,,,,,,,,,,,2", "GNGSA,A,3,,,,,,,,,,,,,,,,1", "GPGGA,120000" + place + "1,04,,5,M,,M,,"}, gnss.Fix3D, gnss.Autonomous},
+		{[]string{"GNGSA,A,3,,,,,,,,,,,,,,,,1", "GNGSA,A,1,,,,,,,,,,,,,,,,2", "GPGGA,120000" + place + "1,04,,5,M,,M,,"}, gnss.Fix3D, gnss.Autonomous},
 		{[]string{"GNGNS,120000" + place + "AF,04,,5,,,"}, gnss.Fix3D, gnss.RTKFloat},
 		{[]string{"GPGLL,5321,N,00615,W,120000,A,E"}, gnss.Fix2D, gnss.Estimated},
+		{[]string{"GPGGA,120000" + place + "1,02,,5,M,,M,,", "GPGSA,A,3,,,,,,,,,,,,,,,"}, gnss.NoFix, gnss.Unknown},
+		{[]string{"GPGGA,120000" + place + "1,03,,5,M,,M,,"}, gnss.Fix2D, gnss.Autonomous}, // a height of three satellites is held
+		{[]string{"GPGGA,120000" + place + "1,,,5,M,,M,,"}, gnss.Fix3D, gnss.Autonomous},
+		{[]string{"GPGGA,120000" + place + "1,05,,5,M,,M,,", "GLGGA,120000" + place + "1,02,,5,M,,M,,"}, gnss.Fix3D, gnss.Autonomous},
 		{[]string{"GPGGA,120000,,,,,1,04,,5,M,,M,,"}, gnss.NoFix, gnss.Unknown}, // a fix without a position
 	} {
 		b := newBench(t)
@@ -341,6 +394,78 @@ func TestPVTWithoutAFix(t *testing.T) {
 		if len(got) != 1 || got[0].TimeValid != c.time || got[0].DateValid != c.dated || got[0].Time.Add(time.Second).Year() != c.year {
 			t.Errorf("valid %d: %+v", c.valid, got)
 		}
+	}
+}
+
+// sol and timeGPS are what receivers before NAV-PVT send: here on the equator, at the meridian of Greenwich, 10 m up, and on
+// their way east.
+func sol(tow uint32) []byte {
+	b := make([]byte, 52)
+	put := func(at int, v uint32) {
+		b[at], b[at+1], b[at+2], b[at+3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
+	}
+	put(0, tow)
+	b[8], b[9] = 0x10, 0x09 // week 2320
+	b[10], b[11] = 3, 0x0D
+	put(12, 637_814_700)
+	put(24, 500)
+	put(32, 150)
+	put(40, 40)
+	b[44], b[47] = 200, 7
+	return ubx.Append(nil, ubx.NavSOL, b)
+}
+
+func timeGPS(tow uint32) []byte {
+	return ubx.Append(nil, ubx.NavTimeGPS, []byte{byte(tow), byte(tow >> 8), byte(tow >> 16), byte(tow >> 24), 0, 0, 0, 0, 0x10, 0x09, 18, 7, 0, 0, 0, 0})
+}
+
+func TestTheFixBeforePVT(t *testing.T) {
+	b := newBench(t)
+	got := append(b.get(slices.Concat(sol(1000), dop(1000, 80), timeGPS(1000))), b.wait(time.Second)...)
+	want := gnss.Fix{
+		At: time.Second, Protocol: gnss.UBX, Mode: gnss.Fix3D, Quality: gnss.Autonomous,
+		Time: time.Date(2024, 6, 22, 23, 59, 43, 0, time.UTC), TimeValid: true, DateValid: true,
+		Has: gnss.Position | gnss.Ellipsoid | gnss.Speed | gnss.Course | gnss.Climb | gnss.Satellites | gnss.HDOP | gnss.PDOP | gnss.VDOP |
+			gnss.SpacialAcc | gnss.SpeedAcc,
+		EllipsoidM: 10, SpeedMps: 1.5, CourseDeg: 90, Satellites: 7, HDOP: 0.8, PDOP: 2, VDOP: 1.7, SpacialAccM: 5, SpeedAccMps: 0.4,
+	}
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("%+v\nwant %+v", got, want)
+	}
+
+	// Three epochs of SOL and DOP: then DOP ends one, and TIMEGPS, which is polled now and then, comes late.
+	b = newBench(t)
+	for n := uint32(1); n < 4; n++ {
+		b.get(append(sol(1000*n), dop(int32(1000*n), 80)...))
+		got := b.wait(time.Second)
+		if len(got) != 1 || got[0].TimeValid || got[0].Mode != gnss.Fix3D {
+			t.Errorf("without leap seconds: %+v", got)
+		}
+	}
+	if n := len(b.get(slices.Concat(sol(4000), dop(4000, 80)))); n != 1 {
+		t.Errorf("%d fixes with DOP", n)
+	}
+	if n := len(b.get(timeGPS(4000))); n != 0 || b.Status(0).Counts.Late != 1 {
+		t.Errorf("%d fixes, %+v", n, b.Status(0).Counts)
+	}
+	if got := append(b.get(append(sol(5000), dop(5000, 80)...)), b.wait(time.Second)...); len(got) != 1 || !got[0].TimeValid || got[0].Time.Second() != 47 {
+		t.Errorf("with those that came late: %+v", got)
+	}
+
+	// Beside NAV-PVT it is not heard.
+	if got := append(b.get(slices.Concat(pvt(6), sol(6000), dop(6000, 80))), b.wait(time.Second)...); len(got) != 1 || !got[0].Contains(gnss.Altitude) {
+		t.Errorf("%+v", got)
+	}
+	b.wait(3 * time.Second)
+	if got := append(b.get(slices.Concat(sol(9000), dop(9000, 80))), b.wait(time.Second)...); len(got) != 1 || got[0].Contains(gnss.Altitude) {
+		t.Errorf("after NAV-PVT has ceased: %+v", got)
+	}
+
+	// Without a valid week or fix there is none of either.
+	p := sol(9500)[6:58]
+	p[11] = 0
+	if got := append(b.get(ubx.Append(nil, ubx.NavSOL, p)), b.wait(time.Second)...); len(got) != 1 || got[0].Mode != gnss.NoFix || got[0].TimeValid || got[0].Contains(gnss.Position) {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -23,12 +23,6 @@ func judged(ok bool) verdict {
 	return void
 }
 
-// carried reports whether a fix of a quality has the satellites that it takes. Some receivers repeat a position for a while as a
-// fix of 0 satellites. What is not measured needs none.
-func carried(q Quality, satellites nmea.Maybe[int]) bool {
-	return !satellites.OK || satellites.Value > 0 || q >= Estimated
-}
-
 // report is what a sentence says, whatever its type.
 type report struct {
 	kind    nmea.Type
@@ -44,6 +38,13 @@ type report struct {
 
 func (r *report) put(field Fields, at *float64, v nmea.Maybe[float64]) {
 	if v.OK {
+		set(&r.fix, field, at, v.Value)
+	}
+}
+
+// dilution takes a dilution of precision if it is one: a receiver without says 0, or 99 and something.
+func (r *report) dilution(field Fields, at *float64, v nmea.Maybe[float64]) {
+	if v.OK && v.Value > 0 && v.Value < noDilution {
 		set(&r.fix, field, at, v.Value)
 	}
 }
@@ -81,19 +82,18 @@ func (r *report) read(s nmea.Sentence) error {
 		return err
 	case nmea.TypeGGA:
 		m, err := nmea.DecodeGGA(s)
-		r.clock, r.verdict, r.quality = m.Time, judged(m.Quality > 0 && carried(Quality(m.Quality), m.Satellites)), Quality(m.Quality)
+		r.clock, r.verdict, r.quality = m.Time, judged(m.Quality > 0), Quality(m.Quality)
 		r.place(m.Position)
 		r.used(m.Satellites)
-		r.put(HDOP, &r.fix.HDOP, m.HDOP)
+		r.dilution(HDOP, &r.fix.HDOP, m.HDOP)
 		r.height(m.AltitudeM, m.SeparationM)
 		return err
 	case nmea.TypeGNS:
 		m, err := nmea.DecodeGNS(s)
-		r.clock, r.quality = m.Time, quality(m.Mode)
-		r.verdict = judged(m.Mode != nmea.NoFix && carried(r.quality, m.Satellites))
+		r.clock, r.verdict, r.quality = m.Time, judged(m.Mode != nmea.NoFix), quality(m.Mode)
 		r.place(m.Position)
 		r.used(m.Satellites)
-		r.put(HDOP, &r.fix.HDOP, m.HDOP)
+		r.dilution(HDOP, &r.fix.HDOP, m.HDOP)
 		r.height(m.AltitudeM, m.SeparationM)
 		return err
 	}
@@ -110,9 +110,9 @@ func (r *report) readRest(s nmea.Sentence) error {
 	case nmea.TypeGSA:
 		m, err := nmea.DecodeGSA(s)
 		r.mode = Mode(m.Mode.Value)
-		r.put(PDOP, &r.fix.PDOP, m.PDOP)
-		r.put(HDOP, &r.fix.HDOP, m.HDOP)
-		r.put(VDOP, &r.fix.VDOP, m.VDOP)
+		r.dilution(PDOP, &r.fix.PDOP, m.PDOP)
+		r.dilution(HDOP, &r.fix.HDOP, m.HDOP)
+		r.dilution(VDOP, &r.fix.VDOP, m.VDOP)
 		return err
 	case nmea.TypeVTG:
 		m, err := nmea.DecodeVTG(s)
@@ -165,6 +165,9 @@ type sentences struct {
 	whole   report // of the open epoch, merged
 	found   bool   // it has a sentence that says where, or when
 	begun   time.Duration
+	// clock is the time of the day of the epoch before, and stands says that the open one's is the same: not a new solution.
+	clock  nmea.Maybe[time.Duration]
+	stands bool
 	// at is the last time whose date is known, or the zero Time.
 	at   time.Time
 	late uint64
@@ -219,6 +222,7 @@ func (e *sentences) isNext(r *report) bool {
 }
 
 func (e *sentences) begin(now time.Duration) {
+	e.clock, e.stands = e.whole.clock, false
 	e.cycle.begin()
 	e.whole, e.found, e.quiet, e.begun = report{}, false, false, now
 }
@@ -237,7 +241,7 @@ func (e *sentences) hush(f *Fix, now time.Duration) bool {
 func (e *sentences) merge(r *report) {
 	w := &e.whole
 	if r.clock.OK && !w.clock.OK {
-		w.clock = r.clock
+		w.clock, e.stands = r.clock, r.clock == e.clock
 	}
 	if r.date.OK {
 		w.date = r.date
@@ -278,9 +282,7 @@ func (e *sentences) merge(r *report) {
 			*v.to = *v.from
 		}
 	}
-	if fresh&Satellites != 0 {
-		w.fix.Satellites = r.fix.Satellites
-	}
+	w.fix.Satellites = max(w.fix.Satellites, r.fix.Satellites)
 }
 
 // finish makes a Fix of the epoch. It reports false for one that says neither where nor when.
@@ -296,18 +298,27 @@ func (e *sentences) finish(f *Fix, now time.Duration) bool {
 	return true
 }
 
+// A fix of satellites has as many unknowns as it takes satellites: the clock, and two or three of the place.
+const (
+	satellites2D = 3
+	satellites3D = 4
+)
+
 // mode is the epoch's.
 func (e *sentences) mode() Mode {
 	w := &e.whole
+	counted := w.fix.Has&Satellites != 0 && w.quality < Estimated // what is not measured needs none
 	switch {
-	case w.verdict != valid || w.fix.Has&Position == 0:
+	case w.verdict != valid || w.fix.Has&Position == 0 || e.stands:
+		return NoFix
+	case counted && w.fix.Satellites < satellites2D:
 		return NoFix
 	case w.mode != 0:
 		return w.mode
-	case w.fix.Has&Altitude != 0:
-		return Fix3D
+	case w.fix.Has&Altitude == 0 || counted && w.fix.Satellites < satellites3D:
+		return Fix2D
 	}
-	return Fix2D
+	return Fix3D
 }
 
 // strip takes from a Fix without a fix what only one with it can have.

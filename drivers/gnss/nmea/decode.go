@@ -50,9 +50,7 @@ func DecodeGGA(s Sentence) (m GGA, err error) {
 	f := of(s)
 	m.Time = f.clock()
 	m.Position = f.position()
-	quality := f.whole(9)
-	f.bad = f.bad || !quality.OK
-	m.Quality = quality.Value
+	m.Quality = f.whole(9).Value
 	m.Satellites = f.whole(999)
 	m.HDOP = f.positive()
 	m.AltitudeM = f.measured('M')
@@ -67,8 +65,7 @@ func DecodeGSA(s Sentence) (m GSA, err error) {
 	}
 	f := of(s)
 	f.letter() // whether the dimension is chosen by hand
-	m.Mode = f.whole(3)
-	f.bad = f.bad || m.Mode.OK && m.Mode.Value == 0
+	m.Mode = f.dimension()
 	for range m.Satellites {
 		if id := f.whole(999); id.OK {
 			m.Satellites[m.Used] = id.Value
@@ -82,14 +79,28 @@ func DecodeGSA(s Sentence) (m GSA, err error) {
 	return m, f.err()
 }
 
-// system reads a hexadecimal digit, or nothing.
+// dimension reads 1 to 3, or nothing. One maker has an E there for dead reckoning, which is no dimension.
+func (f *fields) dimension() Maybe[int] {
+	switch c := f.letter(); c {
+	case 0, 'E':
+		return Maybe[int]{}
+	case '1', '2', '3':
+		return some(int(c - '0'))
+	}
+	f.bad = true
+	return Maybe[int]{}
+}
+
+// system reads a hexadecimal digit. Versions before 4.11 end before it, and what some makers add there is something else.
 func (f *fields) system() Maybe[int] {
-	c := f.letter()
-	if c == 0 {
+	b := f.next()
+	if len(b) != 1 {
 		return Maybe[int]{}
 	}
-	v, ok := hexDigit(c)
-	f.bad = f.bad || !ok
+	v, ok := hexDigit(b[0])
+	if !ok {
+		return Maybe[int]{}
+	}
 	return some(int(v))
 }
 

@@ -173,7 +173,7 @@ func decode(s nmea.Sentence) (string, error) {
 func TestEmptyFieldsAreAbsent(t *testing.T) {
 	for _, body := range []string{
 		"GPRMC,,V,,,,,,,,,,N", "GPGGA,,,,,,0,,,,M,,M,,", "GPGSA,A,,,,,,,,,,,,,,,,", "GPGLL,,,,,,V,N", "GPVTG,,T,,M,,N,,K,N",
-		"GPZDA,,,,,,", "GNGNS,,,,,,NN,,,,,,", "GPGST,,,,,,,,", "GPGLL,,,,,,V", "GPVTG", "GPGSA,", "GPZDA,",
+		"GPZDA,,,,,,", "GPGGA,,,,,,,,,,M,,M,,", "GPGSA,A,E", "GPGSA,A,,,,,,,,,,,,,,,,,G", "GPGSA,A,,,,,,,,,,,,,,,,,1.2", "GNGNS,,,,,,NN,,,,,,", "GPGST,,,,,,,,", "GPGLL,,,,,,V", "GPVTG", "GPGSA,", "GPZDA,",
 	} {
 		s := nmea.Sentence(body)
 		if len(body) == 5 {
@@ -196,12 +196,12 @@ func TestWhatCannotBeReadIsRefused(t *testing.T) {
 		"GPRMC,,,,,,,,,,,", "GPRMC,,B,,,,,,,,,", "GPRMC,,AA,,,,,,,,,",
 		"GPRMC,,A,9000.1,N,00000,E,,,,,", "GPRMC,,A,9100,N,00000,E,,,,,", "GPRMC,,A,4560,N,00000,E,,,,,", "GPRMC,,A,4500,E,00000,E,,,,,",
 		"GPRMC,,A,4500,,00000,E,,,,,", "GPRMC,,A,4500,N,,,,,,,", "GPRMC,,A,-4500,N,00000,E,,,,,", "GPRMC,,A,4500,N,18000.1,E,,,,,",
-		"GPRMC,,A,4500.0000000000000000,N,00000,E,,,,,", "GPRMC,,A,45.0.0,N,00000,E,,,,,",
+		"GPRMC,,A,4500.0000000000000000,N,00000,E,,,,,", "GPRMC,,A,0.00000000000000000,N,00000,E,,,,,", "GPRMC,,A,45.0.0,N,00000,E,,,,,",
 		"GPRMC,,A,,,,,-1,,,,", "GPRMC,,A,,,,,1e3,,,,", "GPRMC,,A,,,,,.,,,,", "GPRMC,,A,,,,,1,361,,,", "GPRMC,,A,,,,,1234567890123456789,,,,",
 		"GPRMC,,A,,,,,,,310625,,", "GPRMC,,A,,,,,,,290225,,", "GPRMC,,A,,,,,,,000125,,", "GPRMC,,A,,,,,,,011325,,", "GPRMC,,A,,,,,,,0101,,", "GPRMC,,A,,,,,,,01o125,,",
 		"GPRMC,,A,,,,,,,,1,N", "GPRMC,,A,,,,,,,,,,XX",
-		"GPGGA,,,,,,,,,,M,,M,,", "GPGGA,,,,,,1.0,,,,M,,M,,", "GPGGA,,,,,,1,-4,,,M,,M,,", "GPGGA,,,,,,1,4,-1,,M,,M,,", "GPGGA,,,,,,1,4,1,5,F,,M,,",
-		"GPGSA,A,0,", "GPGSA,A,4,", "GPGSA,A,1,x", "GPGSA,A,1,,,,,,,,,,,,,,,,G",
+		"GPGGA,,,,,,1.0,,,,M,,M,,", "GPGGA,,,,,,1,-4,,,M,,M,,", "GPGGA,,,,,,1,4,-1,,M,,M,,", "GPGGA,,,,,,1,4,1,5,F,,M,,",
+		"GPGSA,A,0,", "GPGSA,A,4,", "GPGSA,A,1,x",
 		"GPVTG,1,M", "GPVTG,1,T,,M,,K", "GPZDA,,1,,2025", "GPZDA,,31,04,2025", "GPZDA,,1,1,-25", "GNGNS,,,,,,,,,,,,", "GPGST,,-1", "GPGST,,,,,361",
 		"GPGLL,,,,,,", "GPGLL,1,N,2,E,,A,AB",
 	} {

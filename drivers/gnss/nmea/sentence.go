@@ -115,7 +115,7 @@ type RMC struct {
 type GGA struct {
 	Time     Maybe[time.Duration] // UTC, since midnight
 	Position Maybe[Position]
-	// Quality is 0 without a fix; 1 GPS, 2 differential, 3 PPS, 4 RTK, 5 float RTK, 6 estimated, 7 manual, 8 simulated.
+	// Quality is 0 without a fix, also where it is left empty; 1 GPS, 2 differential, 3 PPS, 4 RTK, 5 float RTK, 6 estimated, 7 manual, 8 simulated.
 	Quality     int
 	Satellites  Maybe[int] // in use. Up to version 4.0 it ends at 12
 	HDOP        Maybe[float64]
