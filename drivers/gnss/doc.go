@@ -5,8 +5,7 @@
 //	hal.UART ◀──requests── Configure
 //
 // A control loop calls Poll each time it runs, and Next until there is no more. Poll reads what has arrived, at most 1 KiB, waits
-// for nothing and allocates nothing unless the line fails. A step at 10 Hz keeps up with 92160 bit/s, one at 50 Hz with what a
-// UART can.
+// for nothing and allocates nothing unless the line fails. So at 50 Hz it keeps up with 512 kbit/s, at 10 Hz with 102.
 //
 // # When a Fix is complete
 //

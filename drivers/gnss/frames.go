@@ -174,16 +174,8 @@ func gpsTime(week int16, ms uint32, ns int32) time.Time {
 }
 
 func (e *frames) fromPVT(f *Fix, m *ubx.PVT, now time.Duration) {
-	*f = Fix{Protocol: UBX, Begun: now, At: now, Mode: NoFix, Quality: Autonomous, TimeValid: m.TimeValid, DateValid: m.DateValid}
-	year, month, day := int(m.Year), time.Month(m.Month), int(m.Day)
-	if !m.DateValid {
-		year, month, day = 1, 1, 1
-	}
-	if m.TimeValid {
-		f.Time = time.Date(year, month, day, int(m.Hour), int(m.Minute), int(m.Second), int(m.Nano), time.UTC)
-	} else {
-		f.DateValid = false // a date that belongs to no time
-	}
+	*f = Fix{Protocol: UBX, Begun: now, At: now, Mode: NoFix, Quality: Autonomous}
+	f.Time, f.TimeValid, f.DateValid = pvtTime(m)
 	switch {
 	case m.Carrier == ubx.CarrierFixed:
 		f.Quality = RTKFixed
@@ -194,7 +186,7 @@ func (e *frames) fromPVT(f *Fix, m *ubx.PVT, now time.Duration) {
 	}
 	set(f, Satellites, &f.Satellites, int(m.Satellites))
 	e.dilution(f, m.TOWMs, m.PDOPE2)
-	if m.FixOK && !m.PositionInvalid {
+	if m.FixOK && !m.PositionInvalid && onEarth(m) {
 		f.Mode, f.Quality = dimension(m.Fix, f.Quality)
 	}
 	f.Has |= Position
@@ -208,6 +200,24 @@ func (e *frames) fromPVT(f *Fix, m *ubx.PVT, now time.Duration) {
 	set(f, VerticalAcc, &f.VerticalAccM, float64(m.VerticalMm)/1e3)
 	set(f, SpeedAcc, &f.SpeedAccMps, float64(m.SpeedAccMmps)/1e3)
 	strip(f)
+}
+
+// onEarth reports whether the position is one.
+func onEarth(m *ubx.PVT) bool {
+	return m.LatitudeE7 >= -90e7 && m.LatitudeE7 <= 90e7 && m.LongitudeE7 >= -180e7 && m.LongitudeE7 <= 180e7
+}
+
+// pvtTime returns the time of a NAV-PVT. A date that belongs to no time is of no use.
+func pvtTime(m *ubx.PVT) (t time.Time, hasTime, hasDate bool) {
+	if !m.TimeValid || m.Hour > 23 || m.Minute > 59 || m.Second > 60 {
+		return t, false, false
+	}
+	hasDate = m.DateValid && m.Month >= 1 && m.Month <= 12 && m.Day >= 1 && m.Day <= 31
+	year, month, day := int(m.Year), time.Month(m.Month), int(m.Day)
+	if !hasDate {
+		year, month, day = 1, 1, 1
+	}
+	return time.Date(year, month, day, int(m.Hour), int(m.Minute), int(m.Second), int(m.Nano), time.UTC), true, hasDate
 }
 
 // fromECEF sets position and motion from the coordinates of NAV-SOL.

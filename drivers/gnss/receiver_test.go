@@ -163,11 +163,20 @@ func TestQuietEndsAnEpoch(t *testing.T) {
 	if n := len(b.wait(time.Hour)); n != 0 {
 		t.Errorf("%d fixes of nothing", n)
 	}
-	// After quiet, what has no time belongs to the next epoch: GSA comes first here.
-	b.hear(burst(1)[2:]...)
-	got := append(b.hear(burst(1)[0]), b.wait(time.Second)...)
-	if len(got) != 1 || got[0].Mode != gnss.Fix3D || got[0].PDOP != 1.9 || got[0].Time.Second() != 1 {
-		t.Errorf("%+v", got)
+	// After quiet, what has no time belongs to the next epoch: GSA comes first here, also when RMC is known to end one.
+	for n := 1; n < 6; n++ {
+		s := burst(n)
+		got := b.hear(s[2], s[3], s[0])
+		if ended := len(got) == 1; ended != (n > 2) {
+			t.Errorf("epoch %d has %d fixes before quiet", n, len(got))
+		}
+		got = append(got, b.wait(time.Second)...)
+		if len(got) != 1 || got[0].Mode != gnss.Fix3D || got[0].PDOP != 1.9 || got[0].Time.Second() != n {
+			t.Errorf("epoch %d: %+v", n, got)
+		}
+	}
+	if late := b.Status(0).Counts.Late; late != 0 {
+		t.Errorf("%d late", late)
 	}
 }
 
@@ -381,6 +390,23 @@ func TestPVTWithoutAFix(t *testing.T) {
 		got := newBench(t).get(ubx.Append(nil, ubx.NavPVT, p))
 		if len(got) != 1 || got[0].Mode != c.mode || got[0].Contains(gnss.Position|gnss.Speed) != (c.mode != gnss.NoFix) {
 			t.Errorf("byte %d is %d: %+v, want %v", c.at, c.value, got, c.mode)
+		}
+	}
+	for _, at := range []int{24, 28} { // the longitude, the latitude
+		p := pvt(3)[6:98]
+		copy(p[at:], []byte{1, 0xD2, 0x49, 0x6B}) // 180.0000001°
+		if got := newBench(t).get(ubx.Append(nil, ubx.NavPVT, p)); len(got) != 1 || got[0].Mode != gnss.NoFix || got[0].Contains(gnss.Position) {
+			t.Errorf("byte %d on: %+v", at, got)
+		}
+	}
+	for at, out := range map[int]struct {
+		value      byte
+		timed, day bool
+	}{6: {13, true, false}, 7: {0, true, false}, 8: {24, false, false}, 9: {60, false, false}, 10: {61, false, false}} {
+		p := pvt(3)[6:98]
+		p[at] = out.value
+		if got := newBench(t).get(ubx.Append(nil, ubx.NavPVT, p)); len(got) != 1 || got[0].TimeValid != out.timed || got[0].DateValid != out.day {
+			t.Errorf("byte %d: %+v", at, got)
 		}
 	}
 	for _, c := range []struct {
@@ -686,7 +712,7 @@ func FuzzReceiver(f *testing.F) {
 			t.Fatalf("%+v, %+v in one piece; %+v, %+v in pieces", got, counts, pieces, n)
 		}
 		for _, f := range got {
-			if math.Abs(f.LatitudeDeg) > 215 || f.Mode < gnss.NoFix || f.Mode > gnss.Fix3D || f.Mode != gnss.NoFix && f.Protocol == gnss.NMEA && !f.Contains(gnss.Position) {
+			if math.Abs(f.LatitudeDeg) > 90 || math.Abs(f.LongitudeDeg) > 180 || f.Mode < gnss.NoFix || f.Mode > gnss.Fix3D || f.Mode != gnss.NoFix && f.Protocol == gnss.NMEA && !f.Contains(gnss.Position) {
 				t.Fatalf("%+v", f)
 			}
 			for _, v := range []float64{f.LatitudeDeg, f.LongitudeDeg, f.AltitudeM, f.EllipsoidM, f.SpeedMps, f.CourseDeg, f.ClimbMps, f.HDOP, f.PDOP, f.VDOP} {

@@ -160,7 +160,7 @@ func quality(m nmea.Mode) Quality {
 // sentences collects sentences into epochs.
 type sentences struct {
 	cycle   cycle
-	quiet   bool // the last epoch ended by quiet: what has no time begins the next
+	quiet   bool // the line has been quiet since the last sentence: one without a time begins the next epoch
 	talkers [nmea.Types][2]byte
 	whole   report // of the open epoch, merged
 	found   bool   // it has a sentence that says where, or when
@@ -229,11 +229,11 @@ func (e *sentences) begin(now time.Duration) {
 
 // hush ends the open epoch because the line is quiet, and reports whether it has completed a fix.
 func (e *sentences) hush(f *Fix, now time.Duration) bool {
+	e.quiet = true
 	if !e.cycle.open {
 		return false
 	}
 	e.cycle.end()
-	e.quiet = true
 	return e.finish(f, now)
 }
 
