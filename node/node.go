@@ -117,10 +117,12 @@ type Node struct {
 	running atomic.Bool
 
 	half      half
-	realTime  atomic.Bool           // the components' tasks have threads of their own
-	producers int                   // of the region that are in use
-	safe      atomic.Pointer[error] // why the machine is in its safe state; nil if it is not
-	version   version               // of the parameters
+	realTime  atomic.Bool            // the components' tasks have threads of their own
+	producers int                    // of the region that are in use
+	safe      atomic.Pointer[error]  // why the machine is in its safe state; nil if it is not
+	version   version                // of the parameters
+	kept      kept                   // parameters that were set while the machine ran
+	trouble   atomic.Pointer[string] // what is wrong with them on disk
 	requests  chan request
 	ended     chan struct{} // closed when the components are not supervised any more
 	wake      chan struct{}
@@ -337,6 +339,7 @@ func (n *Node) openControl() error {
 	if err := n.house.open(); err != nil {
 		return err
 	}
+	n.restore()
 	for _, t := range n.tasks {
 		if err := n.prepare(t); err != nil {
 			return err

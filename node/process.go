@@ -97,6 +97,9 @@ func (n *Node) MachineHealth() MachineHealth {
 			m.Status, m.Reason = "degraded", p.name+": "+c.Reason
 		}
 	}
+	if t := n.trouble.Load(); t != nil && m.Status == "ok" {
+		m.Status, m.Reason = "degraded", *t
+	}
 	for _, t := range n.tasks {
 		m.Misses += t.scheduled().Stats().Misses
 	}

@@ -33,6 +33,7 @@ type version struct {
 	number uint64
 	until  time.Duration // the end of its probation
 	before []values      // what it replaced, to go back to
+	set    []values      // what is to be remembered on disk after the probation
 }
 
 // values are the parameters of one component.
@@ -46,6 +47,7 @@ type values struct {
 // request is a wish that the node's goroutine fulfils.
 type request struct {
 	prepare func() ([]values, error)
+	set     bool // it is to be remembered on disk
 	from    string
 	done    chan result
 }
@@ -72,9 +74,11 @@ func (n *Node) Reload(ctx context.Context, from string, read func() ([]Configure
 	}})
 }
 
-// Set is Reload of single parameters, by component and key, over what is in effect, each as a file would have it.
+// Set is Reload of single parameters, by component and key, over what is in effect, each as a file would have it. Once their
+// probation has passed they are remembered on disk, and are in effect after the next start too, until the machine's file says
+// something else for them than now.
 func (n *Node) Set(ctx context.Context, from string, parameters map[string]map[string]string) (uint64, []Change, error) {
-	return n.request(ctx, request{from: from, prepare: func() ([]values, error) { return n.over(parameters, from) }})
+	return n.request(ctx, request{from: from, set: true, prepare: func() ([]values, error) { return n.over(parameters, from) }})
 }
 
 func (n *Node) request(ctx context.Context, r request) (uint64, []Change, error) {
@@ -114,6 +118,9 @@ func (n *Node) compare(configured []Configured) ([]values, error) {
 			continue
 		}
 		to, err := p.spec.Parameters.Parse(c.Settings.Parameters)
+		if err == nil && len(n.kept[p.name]) > 0 {
+			to, err = n.overlay(p, to)
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -217,9 +224,17 @@ func (n *Node) fulfil(ctx context.Context, e *sched.Executor, r request) {
 		r.done <- result{version: n.version.number}
 		return
 	}
+	if n.version.set != nil {
+		n.keep() // who changes more has accepted what was before
+	}
 	before := n.apply(ctx, e, list)
 	n.version = version{number: n.version.number + 1, until: n.now() + n.o.Probation, before: before}
 	changes := changesOf(list)
+	if r.set {
+		n.version.set = list
+	} else {
+		n.forget(changes)
+	}
 	n.o.Logger.Info("settings changed", "version", n.version.number, "from", r.from, "changes", texts(changes))
 	n.house.event(fulmar.Info, fmt.Sprintf("settings version %d of %s: %s", n.version.number, r.from, texts(changes)))
 	r.done <- result{version: n.version.number, changes: changes}

@@ -55,6 +55,9 @@ func (n *Node) attend(ctx context.Context, e *sched.Executor) time.Duration {
 		}
 	}
 	now := n.now()
+	if n.version.set != nil && now > n.version.until {
+		n.keep()
+	}
 	due := now + lookPeriod
 	for _, p := range n.parts {
 		switch {
