@@ -44,6 +44,12 @@ type Options struct {
 	Filter func() telemetry.Filter
 	// HealthPeriod is how often health, timing and accounts are published. Default 1 s.
 	HealthPeriod time.Duration
+	// Notify is told how the machine is, for a service manager, in the words of systemd's sd_notify: READY=1 when its
+	// components run, STATUS= with its health, STOPPING=1 when it ends, and WATCHDOG=1 every Watchdog while its supervision
+	// works. It is called from one goroutine. Nil for none.
+	Notify func(state string)
+	// Watchdog is between words that supervision works. 0 for none.
+	Watchdog time.Duration
 	// Probation is how long new parameters are on trial: if a component that they change fails within it, they are rolled back.
 	// Default 10 s.
 	Probation time.Duration

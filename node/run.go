@@ -113,6 +113,9 @@ func (n *Node) supervise(ctx context.Context, e *sched.Executor) {
 	defer close(n.ended)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	manager := notifier{n: n, barked: n.now()}
+	manager.tell("READY=1")
+	defer manager.tell("STOPPING=1")
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,7 +127,9 @@ func (n *Node) supervise(ctx context.Context, e *sched.Executor) {
 		if ctx.Err() != nil {
 			return
 		}
-		timer.Reset(max(n.attend(ctx, e)-n.now(), time.Millisecond))
+		due := n.attend(ctx, e)
+		manager.alive()
+		timer.Reset(max(due-n.now(), time.Millisecond))
 	}
 }
 

@@ -17,7 +17,8 @@ type Bound struct {
 	Name   string
 	Timing spec.Timing
 	// Response is the longest time from a release to the end of its step, if every step stays within its budget and nothing
-	// but the tasks takes processor time. It is at least that long where Exceeded says so, and 0 where Known is false.
+	// but the tasks takes processor time. It is at least that long where Exceeded says so, or where Known is false: tasks without
+	// budgets are taken to need none.
 	Response time.Duration
 	// Known: the task and all that can hold it up have budgets.
 	Known bool
@@ -73,9 +74,6 @@ func bound(order []*Task, done []Bound, t *Task, wakeUp time.Duration) Bound {
 			r.jitter = max(r.jitter, int64(done[i].Response)-o.Timing.Budget)
 		}
 		rivals = append(rivals, r)
-	}
-	if !b.Known {
-		return b
 	}
 	end := t.Timing.Deadline - int64(wakeUp)
 	for r := base; ; {

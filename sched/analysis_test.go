@@ -72,10 +72,15 @@ func TestPinnedTasksMeetOnlyTheirCore(t *testing.T) {
 	}
 }
 
-func TestWithoutABudgetNothingIsClaimed(t *testing.T) {
+// What has no budget is taken to need nothing: that all is well is not claimed, that it is not is.
+func TestWithoutABudgetItIsABoundFromBelow(t *testing.T) {
 	bounds := sched.Analyze([]*sched.Task{budgeted("fast", 5*ms, 1*ms), budgeted("unknown", 10*ms, 0), budgeted("slow", 20*ms, 1*ms)}, 0)
-	if !bounds[0].Known || bounds[1].Known || bounds[2].Known || bounds[2].Response != 0 {
+	if !bounds[0].Known || bounds[1].Known || bounds[2].Known || bounds[2].Response != 2*ms || sched.Check(bounds) != nil {
 		t.Errorf("%+v", bounds)
+	}
+	bounds = sched.Analyze([]*sched.Task{budgeted("fast", 5*ms, 4*ms), budgeted("unknown", 10*ms, 0), budgeted("slow", 20*ms, 5*ms)}, 0)
+	if err := sched.Check(bounds); bounds[2].Known || !errors.Is(err, sched.ErrNotSchedulable) {
+		t.Errorf("%v: %+v", err, bounds)
 	}
 }
 

@@ -154,7 +154,7 @@ func (m *machineFile) node() (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.join(hardware(), func(o *node.Options) { o.Disk = disk })
+	return m.join(hardware(), func(o *node.Options) { o.Disk = disk }, manage)
 }
 
 // join joins the machine's components.
