@@ -26,11 +26,15 @@ type Earth[T Float] struct {
 	// Dip is how far the field points below the horizon, in radians, negative in the south. A sample that dips otherwise by more than
 	// DipTolerance, as the estimate has the horizon, is not believed. DipTolerance 0: every dip is.
 	Dip, DipTolerance T
+	// Settle is for how many seconds a sensor stays not believed after its last sample that was not. What disturbs it comes in
+	// stretches, whose ends pass for undisturbed: an acceleration across gravity of 0.3 g changes the length by 4 %, and the
+	// direction by 17°. 0: no longer.
+	Settle T
 }
 
 // Validate returns OK, or ErrReference.
 func (e Earth[T]) Validate() Err {
-	for _, v := range [...]T{e.Gravity, e.GravityTolerance, e.Field, e.FieldTolerance, e.DipTolerance} {
+	for _, v := range [...]T{e.Gravity, e.GravityTolerance, e.Field, e.FieldTolerance, e.DipTolerance, e.Settle} {
 		if !finite(v) || v < 0 {
 			return ErrReference
 		}
@@ -76,6 +80,8 @@ type attitude[T Float] struct {
 	earth   Earth[T]
 	n       Vector[T] // magnetic north, in the frame of the earth
 	status  AttitudeStatus
+	accel   gate[T]
+	field   gate[T]
 	allowed bool // made by a constructor that did not refuse
 }
 
@@ -131,7 +137,7 @@ func (a *attitude[T]) take(s *Inertial[T], dt T) (seen sight[T], ok bool, err Er
 		return seen, false, ErrRate
 	}
 	a.status.AccelUsed, a.status.FieldUsed = false, false
-	vertical, believed, err := a.vertical(s.Accel)
+	vertical, believed, err := a.vertical(s.Accel, dt)
 	if !a.status.Ready {
 		if !believed {
 			return seen, false, err
@@ -146,23 +152,38 @@ func (a *attitude[T]) take(s *Inertial[T], dt T) (seen sight[T], ok bool, err Er
 		a.status.AccelUsed = true
 		seen.lean(vertical)
 	}
-	if fieldErr := a.look(s.Field, &seen); fieldErr != OK {
+	if fieldErr := a.look(s.Field, &seen, dt); fieldErr != OK {
 		err = fieldErr
 	}
 	return seen, true, err
+}
+
+// gate keeps a sensor out for a while.
+type gate[T Float] struct{ left T } // seconds
+
+// open takes whether a sample is as it should be, and the seconds since the last, and says whether to believe it.
+func (g *gate[T]) open(good bool, dt, settle T) bool {
+	if !good {
+		g.left = settle
+		return false
+	}
+	g.left -= min(dt, g.left)
+	return g.left == 0
 }
 
 // maxRate bounds a gyro's rate, in rad/s: what is beyond it is no rate of a body.
 const maxRate = 1e6
 
 // vertical returns the direction of an accelerometer's sample, and whether to believe it.
-func (a *attitude[T]) vertical(accel Vector[T]) (direction Vector[T], believed bool, err Err) {
+func (a *attitude[T]) vertical(accel Vector[T], dt T) (direction Vector[T], believed bool, err Err) {
 	direction, length, ok := accel.unit()
 	if !ok {
+		a.accel.left = a.earth.Settle
 		a.status.Refused++
 		return direction, false, ErrDirection
 	}
-	if e := &a.earth; e.Gravity > 0 && !(abs(length-e.Gravity) <= e.GravityTolerance*e.Gravity) {
+	e := &a.earth
+	if near := e.Gravity == 0 || abs(length-e.Gravity) <= e.GravityTolerance*e.Gravity; !a.accel.open(near, dt, e.Settle) {
 		a.status.AccelRejected++
 		return direction, false, OK
 	}
@@ -188,18 +209,19 @@ func (s *sight[T]) lean(measured Vector[T]) {
 }
 
 // look compares a magnetometer's sample with magnetic north. The first that is believed sets the heading at once.
-func (a *attitude[T]) look(field Vector[T], seen *sight[T]) Err {
+func (a *attitude[T]) look(field Vector[T], seen *sight[T], dt T) Err {
 	if field == (Vector[T]{}) {
 		return OK
 	}
 	direction, length, ok := field.unit()
 	if !ok {
+		a.field.left = a.earth.Settle
 		a.status.Refused++
 		return ErrDirection
 	}
 	f := a.q.Rotate(direction)
 	horizontal := Sqrt(f.X*f.X + f.Y*f.Y)
-	if !a.undisturbed(length, horizontal, f.Z) {
+	if !a.field.open(a.undisturbed(length, horizontal, f.Z), dt, a.earth.Settle) {
 		a.status.FieldRejected++
 		return OK
 	}
@@ -268,6 +290,7 @@ func (a *attitude[T]) Set(q Quaternion[T]) Err {
 // Reset forgets attitude and bias: the next sample is the first. The counts stay.
 func (a *attitude[T]) Reset() {
 	a.q, a.bias = Identity[T](), Vector[T]{}
+	a.accel, a.field = gate[T]{}, gate[T]{}
 	a.status.Ready, a.status.Heading, a.status.AccelUsed, a.status.FieldUsed = false, false, false, false
 }
 

@@ -110,6 +110,40 @@ func TestAttitudeCountsWhatItDoesNotUse(t *testing.T) {
 	})
 }
 
+// Once not believed, a sensor stays so for as long as it takes to settle, by the time that passes and not by the samples; each on
+// its own, a new start forgets it, and free fall counts.
+func TestAttitudeSettles(t *testing.T) {
+	forEach(t, func(t *testing.T, method string) {
+		f := newEstimator(t, method, control.Earth[float64]{Gravity: 1, Field: 48, Settle: 0.5})
+		good := place{0, 1}.sense(restQuat, vec{})
+		fast, falls, magnet, lost := good, good, good, good
+		fast.Accel = vec{X: 1.5}
+		falls.Accel = vec{}
+		magnet.Field = vec{X: 90}
+		lost.Field = vec{X: math.NaN()}
+		mustUpdate(t, f, good, 0.1)
+		for name, tc := range map[string]struct {
+			bad          control.Inertial[float64]
+			accel, field bool // which is not believed
+		}{"fast": {fast, true, false}, "falls": {falls, true, false}, "magnet": {magnet, false, true}, "lost": {lost, false, true}} {
+			f.Update(tc.bad, 0.125)
+			for i := range 5 {
+				mustUpdate(t, f, good, 0.125)
+				want := i >= 3 // the fourth ends the half second
+				if s := f.Status(); s.AccelUsed != (want || !tc.accel) || s.FieldUsed != (want || !tc.field) {
+					t.Errorf("%s, %d ms later: %+v", name, 125*(i+1), s)
+				}
+			}
+			f.Update(tc.bad, 0.125)
+			f.Reset()
+			mustUpdate(t, f, good, 0.125)
+			if s := f.Status(); !s.AccelUsed || !s.FieldUsed {
+				t.Errorf("%s, then a new start: %+v", name, s)
+			}
+		}
+	})
+}
+
 // A field that shows no north is not believed: next to a pole the horizontal part is noise.
 func TestAFieldThatIsVerticalShowsNoHeading(t *testing.T) {
 	forEach(t, func(t *testing.T, method string) {
@@ -216,7 +250,7 @@ func TestAttitudeGainsAreChecked(t *testing.T) {
 		want control.Err
 	}{
 		"nothing":               {earth{}, control.OK},
-		"everything":            {earth{-3, 9.81, 0.2, 48, 0.3, -1.5, 0.1}, control.OK},
+		"everything":            {earth{-3, 9.81, 0.2, 48, 0.3, -1.5, 0.1, 2}, control.OK},
 		"declination":           {earth{Declination: 4}, control.ErrReference},
 		"declination no number": {earth{Declination: nan}, control.ErrReference},
 		"gravity":               {earth{Gravity: -1}, control.ErrReference},
@@ -225,6 +259,7 @@ func TestAttitudeGainsAreChecked(t *testing.T) {
 		"field's tolerance":     {earth{FieldTolerance: -0.1}, control.ErrReference},
 		"dip":                   {earth{Dip: 1.6}, control.ErrReference},
 		"dip's tolerance":       {earth{DipTolerance: -1}, control.ErrReference},
+		"settle":                {earth{Settle: nan}, control.ErrReference},
 	} {
 		_, a := control.NewComplementary(control.ComplementaryGains[float32]{}, tc.e)
 		_, b := control.NewMahony(control.MahonyGains[float32]{}, tc.e)
