@@ -200,10 +200,11 @@ func (s *sight[T]) lean(measured Vector[T]) {
 	axis, sin, ok := measured.cross(s.up).unit()
 	if !ok {
 		// They are one, or upside down to the bit: then any horizontal axis does.
-		axis, _, _ = Vector[T]{Y: s.up.Z, Z: -s.up.Y}.unit()
-		if axis == (Vector[T]{}) {
-			axis = Vector[T]{Y: 1}
+		other := Vector[T]{X: 1}
+		if abs(s.up.X) > 0.5 {
+			other = Vector[T]{Y: 1}
 		}
+		axis, _, _ = s.up.cross(other).unit()
 	}
 	s.axis, s.tilt = axis, angle[T]{sin, measured.dot(s.up)}
 }

@@ -239,7 +239,8 @@ func TestMadgwickAgainstClosedForm(t *testing.T) {
 // To the bit upside down, where a × d is 0, it turns all the same.
 func TestUpsideDownIsNoRest(t *testing.T) {
 	forEach(t, func(t *testing.T, method string) {
-		for name, q := range map[string]quat{"level": {W: 1}, "nose down": {W: math.Sqrt2 / 2, Y: math.Sqrt2 / 2}, "on its side": {W: math.Sqrt2 / 2, X: math.Sqrt2 / 2}} {
+		for name, q := range map[string]quat{"level": {W: 1}, "nose down": {W: math.Sqrt2 / 2, Y: math.Sqrt2 / 2}, "on its side": {W: math.Sqrt2 / 2, X: math.Sqrt2 / 2},
+			"nose up, to the bit": {W: 0.5, X: 0.5, Y: -0.5, Z: 0.5}} {
 			f := newEstimator(t, method, control.Earth[float64]{})
 			if err := f.Set(q); err != control.OK {
 				t.Fatal(err)
