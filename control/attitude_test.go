@@ -376,7 +376,7 @@ func TestMahonyFindsTheBias(t *testing.T) {
 	for _, ki := range []float64{0.1, 0.25, 0.9} {
 		f := newMahony(t, control.MahonyGains[float64]{Kp: kp, Ki: ki}, here)
 		worst, within := 0.0, 0.0
-		still(t, f, bias, 0, 25, func(at, _ float64) {
+		still(t, f, bias, 0, 40, func(at, _ float64) {
 			left := biasLeft(kp, ki, at)
 			b := f.Bias()
 			off := apart(b, vec{X: bias.X * (1 - left), Y: bias.Y * (1 - left), Z: bias.Z * (1 - left)})

@@ -38,13 +38,14 @@ func (g *MadgwickGains[T]) validate() Err {
 // ∇E = −2·q·e: the descent turns about e, as Mahony's filter does, but with the speed 2·β however long e is. The heading adds
 // ½·|m − n|² of the horizontal field m and magnetic north n, whose e is vertical.
 //
-// A step is never longer than e, where the published method goes to and fro by β around what it has found. With r the turn
-// of a step, 2·β·h or |e| about e, the bias follows as
+// A step is never longer than e: one of the fixed length 2·β·h would go to and fro about what it has found. With r the turn of a
+// step, 2·β·h or |e| about e, the bias follows as
 //
 //	b ← b − ζ/β·r
 //
-// which is b − 2·ζ·h·e/|e|, as published, while the error is large. Once it is not, r makes good in each step what the bias has
-// done in it, and the bias left decays with β/ζ. The bias about the vertical is found with a magnetometer only.
+// which is b − 2·ζ·h·e/|e| while the error is large: the direction of the gradient again, with a speed of its own. Once it is
+// not, r makes good in each step what the bias has done in it, and the bias left decays with β/ζ. The bias about the vertical is
+// found with a magnetometer only.
 //
 // The zero Madgwick stays at Identity; make one with NewMadgwick.
 type Madgwick[T Float] struct {
