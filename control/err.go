@@ -11,6 +11,9 @@ const (
 	ErrPositive      // what must be finite and above 0 is not: a quality, a limit of motion
 	ErrFrequency     // a frequency is not between 0 and half the sample rate
 	ErrMotion        // a position, velocity or target is not finite, or too far off to plan for
+	ErrDirection     // a vector or quaternion has no direction: it is 0 or not finite
+	ErrRate          // a rate is not finite, or the time is not finite and above 0
+	ErrReference     // what is given of the earth's gravity or field is not finite, or out of its range
 )
 
 // Error returns the error in words. OK returns "ok".
@@ -28,6 +31,12 @@ func (e Err) Error() string {
 		return "control: the frequency must be between 0 and half the sample rate"
 	case ErrMotion:
 		return "control: a position, velocity or target is not finite, or too far off to plan for"
+	case ErrDirection:
+		return "control: a vector or quaternion has no direction: it is 0 or not finite"
+	case ErrRate:
+		return "control: a rate is not finite, or the time is not finite and above 0"
+	case ErrReference:
+		return "control: what is given of the earth's gravity or field is not finite, or out of its range"
 	}
 	return "control: unknown error"
 }

@@ -100,7 +100,7 @@ func (c *PID[T]) Update(setpoint, measured, feedforward, dt T) T {
 	if g.Ki > 0 { // else there is nothing to wind up, and the excess must not become an offset
 		i += T(dt*g.Ki)*(setpoint-measured) + c.tracking(dt)*(u-v)
 	}
-	if !finite(v) || !finite(i) || !finite(d) || !finite(u) {
+	if !finite(v) || !finite(i) || !finite(d) || !finite(u) || !finite(input) {
 		c.held++ // gains and input were finite, their product is not
 		return c.out
 	}
@@ -166,12 +166,13 @@ func (c *PID[T]) Track(output, setpoint, measured, feedforward T) {
 	if g.Ki == 0 {
 		i = 0
 	}
-	if !finite(i) {
+	input := g.DerivativeWeight*setpoint - measured
+	if !finite(p) || !finite(i) || !finite(input) {
 		c.held++
 		return
 	}
 	c.p, c.i, c.d, c.out = p, i, 0, output
-	c.input, c.primed = g.DerivativeWeight*setpoint-measured, true
+	c.input, c.primed = input, true
 	c.limited = false
 }
 

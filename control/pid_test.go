@@ -203,6 +203,32 @@ func TestHoldsOnWhatIsNoNumber(t *testing.T) {
 	}
 }
 
+// Finite numbers whose product or difference is not finite are held as well, also where the term they belong to is off: as the
+// memory of a step they would make every later one none.
+func TestHoldsOnWhatOverflows(t *testing.T) {
+	c, err := control.NewPID(control.Gains[float32]{Kp: 1e12, Kd: 1, DerivativeWeight: 1, ProportionalWeight: 1, Min: -1, Max: 1})
+	if err != control.OK {
+		t.Fatal(err)
+	}
+	c.Track(0, 1, 6e26, 0)
+	if p, _, _ := c.Terms(); p != 0 || c.Held() != 1 {
+		t.Errorf("Track with a product too large: P = %v, held %d", p, c.Held())
+	}
+	d, err := control.NewPID(control.Gains[float32]{Kd: 1, DerivativeWeight: 1, Min: -1, Max: 1})
+	if err != control.OK {
+		t.Fatal(err)
+	}
+	d.Update(3e38, -3e38, 0, 0.1)
+	d.Track(0, 3e38, -3e38, 0)
+	if d.Held() != 2 {
+		t.Errorf("a difference too large: held %d, want 2", d.Held())
+	}
+	d.Update(0, 0, 0, 0.1)
+	if u := d.Update(0.01, 0, 0, 0.1); d.Held() != 2 || u == 0 {
+		t.Errorf("afterwards it returns %v and held %d, want a derivative", u, d.Held())
+	}
+}
+
 func TestGainsAreChecked(t *testing.T) {
 	ok := control.Gains[float64]{Kp: 1, Min: -1, Max: 1}
 	for name, tc := range map[string]struct {
