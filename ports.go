@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
-// An Output is a port that a task writes, as the machine sees it. Only Out implements it.
+// An Output is a port that a task writes, as the machine sees it. Only Out and Queue implement it.
 type Output interface {
 	// Bind gives the port its layout under its component's name. It is called once, before the component runs. Before is the
 	// same port of the component that this one replaces, whose readers it takes over; nil for none.
@@ -19,14 +18,14 @@ type Output interface {
 	flush(s *Step)
 }
 
-// An Input is a port that a task reads, as the machine sees it. Only In implements it.
+// An Input is a port that a task reads, as the machine sees it. Only In and Each implement it.
 type Input interface {
 	// Source returns the output it reads, as "component/port". It is empty for the component's own parameters, which need
 	// not be connected.
 	Source() string
-	// Connect attaches it to that output. Called once, before the component runs, after the output is bound. Again says that it
-	// takes the place of an input that was connected, and is read no more.
-	Connect(o Output, again bool) error
+	// Connect attaches it to that output. Called once, before the component runs, after the output is bound. Before is the input
+	// whose place it takes, which is read no more, unless by a step that hangs; nil for none.
+	Connect(o Output, before Input) error
 	latch()
 }
 
@@ -63,16 +62,9 @@ func (o *Out[T]) Bind(component string, before Output) (*Layout, error) {
 	if o.layout != nil {
 		return nil, fmt.Errorf("fulmar: component %q: %w: port %q belongs to two tasks", component, ErrSpec, o.name)
 	}
-	if !o.class.Valid() {
-		return nil, fmt.Errorf("fulmar: component %q: %w: port %q has class %d", component, ErrSpec, o.name, o.class)
-	}
-	p, fields, err := newPlan(&o.value)
+	l, p, err := bind(component, o.name, o.class, &o.value)
 	if err != nil {
-		return nil, fmt.Errorf("fulmar: component %q: port %q: %w", component, o.name, err)
-	}
-	l := &Layout{Name: component + "/" + o.name, Kind: telemetry.Reading, Fields: fields}
-	if err := l.Validate(); err != nil {
-		return nil, fmt.Errorf("fulmar: component %q: port %q: %w", component, o.name, err)
+		return nil, err
 	}
 	if before == nil {
 		o.layout, o.plan, o.cell = l, p, &cell[T]{}
@@ -138,7 +130,7 @@ func (i *In[T]) Version() uint64 { return i.version }
 func (i *In[T]) Source() string { return i.source }
 
 // Connect implements Input.
-func (i *In[T]) Connect(o Output, again bool) error {
+func (i *In[T]) Connect(o Output, before Input) error {
 	out, ok := o.(*Out[T])
 	if !ok {
 		var want T
@@ -148,7 +140,7 @@ func (i *In[T]) Connect(o Output, again bool) error {
 		return fmt.Errorf("fulmar: %w: the input from %q belongs to two tasks", ErrSpec, i.source)
 	}
 	i.from = out.cell
-	if !again {
+	if before == nil {
 		out.cell.addReader()
 	}
 	return nil

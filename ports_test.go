@@ -151,7 +151,7 @@ func TestInputsAreLatched(t *testing.T) {
 	}})
 	var in fulmar.In[float64]
 	input := in.From("imu/rate")
-	if err := input.Connect(&out, false); err != nil {
+	if err := input.Connect(&out, nil); err != nil {
 		t.Fatal(err)
 	}
 	var seen []string
@@ -168,10 +168,10 @@ func TestInputsAreLatched(t *testing.T) {
 		t.Errorf("seen %s, want %s", got, want)
 	}
 	var other fulmar.In[int]
-	if err := other.From("imu/rate").Connect(&out, false); !errors.Is(err, fulmar.ErrSpec) {
+	if err := other.From("imu/rate").Connect(&out, nil); !errors.Is(err, fulmar.ErrSpec) {
 		t.Errorf("an int reads a float64: %v", err)
 	}
-	if err := input.Connect(&out, false); !errors.Is(err, fulmar.ErrSpec) {
+	if err := input.Connect(&out, nil); !errors.Is(err, fulmar.ErrSpec) {
 		t.Errorf("connected twice: %v", err)
 	}
 }
@@ -192,7 +192,7 @@ func TestReadersAndWriterAtTheSameTime(t *testing.T) {
 	for i := range 3 {
 		in := new(fulmar.In[pair])
 		input := in.From("w/p")
-		if err := input.Connect(&out, false); err != nil {
+		if err := input.Connect(&out, nil); err != nil {
 			t.Fatal(err)
 		}
 		last := uint64(0)

@@ -236,7 +236,7 @@ func (n *Node) wire() ([]*fulmar.Layout, error) {
 	}
 	for _, t := range n.tasks {
 		for _, in := range t.spec.Reads {
-			if err := n.connect(t.part, in, false); err != nil {
+			if err := n.connect(t.part, in, nil); err != nil {
 				return nil, err
 			}
 		}
@@ -254,7 +254,7 @@ func (n *Node) source(p *part, in fulmar.Input) (component, port string) {
 }
 
 // connect connects an input of a component, unless it is of parameters, or from an optional component that is not there.
-func (n *Node) connect(p *part, in fulmar.Input, again bool) error {
+func (n *Node) connect(p *part, in, before fulmar.Input) error {
 	if in.Source() == "" {
 		return nil
 	}
@@ -266,7 +266,7 @@ func (n *Node) connect(p *part, in fulmar.Input, again bool) error {
 	if !ok {
 		return fmt.Errorf("node: %w: %q reads %q, which no component writes", ErrGraph, p.name, from+"/"+port)
 	}
-	return in.Connect(out, again)
+	return in.Connect(out, before)
 }
 
 // Open opens the machine's data, recovers what earlier boots left, and begins a boot. After an error everything is closed, and

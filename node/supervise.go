@@ -293,7 +293,7 @@ func (n *Node) renew(p *part) error {
 			if in.Source() != p.spec.Tasks[i].Reads[k].Source() {
 				return errChanged
 			}
-			if err := n.connect(p, in, true); err != nil {
+			if err := n.connect(p, in, p.spec.Tasks[i].Reads[k]); err != nil {
 				return err
 			}
 		}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package fulmar
+
+const raceEnabled = false
