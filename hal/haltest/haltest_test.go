@@ -297,8 +297,8 @@ func TestWhatDiffersIsNamed(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
-			if done := p.Done(); done == nil {
-				t.Error("at the end, nobody knows of it")
+			if done := p.Done(); done == nil || !strings.HasPrefix(done.Error(), c.want) {
+				t.Errorf("at the end, it is %v", done)
 			}
 		})
 	}
@@ -321,6 +321,18 @@ func TestFailsForGood(t *testing.T) {
 		if _, err := h.(hal.ADC).Volts(); err == nil || !strings.Contains(err.Error(), "the recording has ended") {
 			t.Error(err)
 		}
+	}
+
+	p, err = haltest.NewPlayer(strings.NewReader("hal recording 1\n0 output:o open\n1 output:o write w high\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, _, err = p.Open(hal.Resource{Kind: hal.KindOutput, Path: "o"}); err != nil {
+		t.Fatal(err)
+	}
+	first := h.(hal.Output).Write(false)
+	if err := h.(hal.Output).Write(true); err == nil || !errors.Is(err, first) {
+		t.Errorf("what comes late is taken as if nothing had been: %v", err)
 	}
 }
 
