@@ -279,3 +279,20 @@ func Example() {
 	// Output:
 	// 1050.4 hPa, 20.98 °C, new true, <nil>
 }
+
+// What the chip cannot measure is refused: each of the two on its own.
+func TestBeyondTheRange(t *testing.T) {
+	for _, raw := range [][2]uint32{{12200000, 6400000}, {4800000, 6400000}, {8300000, 15000000}, {8300000, 1}} {
+		temp, press := typical.datasheet(int64(raw[0]), int64(raw[1]))
+		if cold, thin := temp < -40 || temp > 85, press < 30000 || press > 125000; cold == thin {
+			t.Fatalf("%v °C and %v Pa say nothing of one of them", temp, press)
+		}
+		d, err := baro.OpenBMP388(newModel(typical, raw[0], raw[1]).I2C(), baro.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, fresh, err := d.Read(); fresh || !errors.Is(err, drivers.ErrImplausible) || r != (baro.Reading{}) {
+			t.Errorf("%v °C and %v Pa are read as %+v, %v, %v", temp, press, r, fresh, err)
+		}
+	}
+}
