@@ -51,11 +51,11 @@ func (m *model) measure(register int) {
 		end := float64(int(4000) << (config >> 11 & 3))
 		m.Set(1, uint16(int16(max(-end, min(end, math.Round(m.shuntV*1e5))))))
 	case 2:
+		m.read = m.read && m.still
 		v := uint16(math.Round(m.busV/0.004)) << 3
 		if config&7 == 7 && !m.read {
 			v |= 2
 		}
-		m.read = m.still
 		m.Set(2, v)
 	case 3:
 		m.read = true
