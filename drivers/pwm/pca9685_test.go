@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/fulmar-io/fulmar/drivers"
 	"github.com/fulmar-io/fulmar/drivers/internal/drivertest"
 	"github.com/fulmar-io/fulmar/drivers/pwm"
 	"github.com/fulmar-io/fulmar/hal"
@@ -120,6 +121,9 @@ func TestPulses(t *testing.T) {
 		if want == 0 && high != 0 || want == c.PeriodNs && high != period {
 			t.Fatalf("high for %v of %v ns, want %d of %d", high, period, want, c.PeriodNs)
 		}
+		if want == 0 && m.Get(9+4*n) != 0x10 {
+			t.Fatal("no pulses are not switched off: equal counts are not to be programmed")
+		}
 		for other := range 16 {
 			if _, high := m.output(other, c.OscillatorHz); other != n && high != 0 {
 				t.Fatalf("channel %d is on, %d was set", other, n)
@@ -216,6 +220,22 @@ func TestSafety(t *testing.T) {
 	}
 	if err := d.Close(); err != nil || m.Get(0)&0x10 == 0 || m.Get(9+4*7)&0x10 == 0 {
 		t.Error("closed, it is not off", err)
+	}
+}
+
+// A divider that the chip does not take is found out.
+func TestSetupIsReadBack(t *testing.T) {
+	m := newModel()
+	onWrite := m.OnWrite
+	m.OnWrite = func(register int, v uint16) uint16 {
+		if register == 0xFE {
+			return 0x1E
+		}
+		return onWrite(register, v)
+	}
+	var wrong *drivers.WrongChipError
+	if _, err := pwm.OpenPCA9685(m.I2C(), pwm.Config{}); !errors.As(err, &wrong) || wrong.Register != 0xFE || wrong.Found != 0x1E || wrong.Want != 121 {
+		t.Error(err)
 	}
 }
 
