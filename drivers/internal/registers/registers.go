@@ -2,6 +2,7 @@ package registers
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/fulmar-io/fulmar/drivers"
 	"github.com/fulmar-io/fulmar/hal"
@@ -20,11 +21,10 @@ type Chip struct {
 	wide bool
 	out  [maxBytes]byte
 	in   [maxBytes]byte
-	// known is an error of the bus, and what it was made into: a bus that stays silent takes no memory.
+	// known is an error, and what it was made into: a bus that stays silent takes no memory.
 	known struct {
-		op   string
-		err  hal.Err
-		made error
+		op        string
+		err, made error
 	}
 }
 
@@ -35,15 +35,12 @@ func New(bus hal.I2C, room, name string, wide bool) Chip {
 
 // Fail returns an error of an operation, with the room's name.
 func (c *Chip) Fail(op string, err error) error {
-	known, ok := err.(hal.Err) //nolint:errorlint // wrapped ones are not what is remembered
-	if ok && c.known.made != nil && c.known.op == op && c.known.err == known {
-		return c.known.made
+	same := c.known.made != nil && c.known.op == op && reflect.TypeOf(err).Comparable() && c.known.err == err //nolint:errorlint // this one, not one like it
+	if !same {
+		c.known.op, c.known.err = op, err
+		c.known.made = fmt.Errorf("%s: %s: %w", c.room, op, err)
 	}
-	made := fmt.Errorf("%s: %s: %w", c.room, op, err)
-	if ok {
-		c.known.op, c.known.err, c.known.made = op, known, made
-	}
-	return made
+	return c.known.made
 }
 
 func (c *Chip) address(register uint16) int {

@@ -44,10 +44,24 @@ func TestSilenceAllocatesNothing(t *testing.T) {
 	if !errors.Is(last, hal.ErrNoAnswer) || last.Error() != "room: read: the device does not answer" {
 		t.Error(last)
 	}
+	wrapped := fmt.Errorf("i2c-1: %w", hal.ErrNoAnswer)
+	if n := testing.AllocsPerRun(100, func() { last = c.Fail("read", wrapped) }); n != 0 || !errors.Is(last, wrapped) {
+		t.Errorf("%v allocations, %v", n, last)
+	}
+	for range 2 {
+		if err := c.Fail("read", several{errors.New("a")}); err == nil || err.Error() != "room: read: several" {
+			t.Error(err)
+		}
+	}
 	if err := c.Write("write", 0); err.Error() != "room: write: the device does not answer" {
 		t.Error(err)
 	}
 }
+
+// several cannot be compared.
+type several []error
+
+func (several) Error() string { return "several" }
 
 func Example() {
 	model := haltest.NewRegisters(haltest.Layout{Registers: 0x80})
