@@ -416,3 +416,17 @@ func TestPinsThatCannotBe(t *testing.T) {
 		t.Error("descriptors are left", k.opened)
 	}
 }
+
+// The sizes are part of the requests' numbers, and the same for 32 and 64 bits.
+func TestSizes(t *testing.T) {
+	for what, size := range map[string][2]uintptr{
+		"gpiochip_info": {unsafe.Sizeof(gpioChipInfo{}), 68}, "gpio_v2_line_info": {unsafe.Sizeof(gpioLineInfo{}), 256},
+		"gpio_v2_line_request": {unsafe.Sizeof(gpioRequest{}), 592}, "gpio_v2_line_values": {unsafe.Sizeof(gpioValues{}), 16},
+		"spi_ioc_transfer": {unsafe.Sizeof(spiTransfer{}), 32}, "its offset of fd": {unsafe.Offsetof(gpioRequest{}.fd), 588},
+		"i2c_msg": {unsafe.Sizeof(i2cMessage{}), 8 + unsafe.Sizeof(uintptr(0))},
+	} {
+		if size[0] != size[1] {
+			t.Errorf("%s has %d bytes, want %d", what, size[0], size[1])
+		}
+	}
+}
