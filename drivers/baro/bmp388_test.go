@@ -42,8 +42,7 @@ func (n nvm) bytes() []byte {
 	return append(le.AppendUint16(b, uint16(n.p9)), byte(n.p10), byte(n.p11))
 }
 
-// datasheet computes °C and Pa as the document's appendix does, step by step with its own names, in rational numbers: no
-// rounding, no shared code.
+// datasheet computes °C and Pa by Bosch's formula, step by step, in rational numbers: no rounding, no shared code.
 func (n nvm) datasheet(uncompTemp, uncompPress int64) (temp, press float64) {
 	scaled := func(v int64, exp int) *big.Rat {
 		r := new(big.Rat).SetInt64(v)
@@ -130,7 +129,7 @@ func TestBMP388OnBadBuses(t *testing.T) {
 	}.Test(t)
 }
 
-// For any coefficients and any raw values, the reading is what the datasheet's formula gives, or refused as beyond the range.
+// For any coefficients and any raw values, the reading is what Bosch's formula gives, or refused as beyond the range.
 func TestCompensation(t *testing.T) {
 	kept := 0
 	rapid.Check(t, func(t *rapid.T) {

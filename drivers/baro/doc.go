@@ -4,6 +4,6 @@
 //
 // Components import it. Height above sea level is not its matter: that takes the day's weather.
 //
-// The BMP388's registers are those of Bosch Sensortec's document BST-BMP388-DS001, and its compensation is that document's
-// formulas in floating point, with the trimming coefficients that each chip has in its memory.
+// The BMP388's registers are those of tinygo.org/x/drivers/bmp388. Its compensation is Bosch Sensortec's in floating point, with
+// the trimming coefficients that each chip has in its memory; a test holds it against that driver's, which is their integer one.
 package baro

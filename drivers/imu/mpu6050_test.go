@@ -16,7 +16,7 @@ import (
 	"github.com/fulmar-io/fulmar/hal/haltest"
 )
 
-// model is an MPU-6050 after power-up: asleep, ±2 g, ±250 °/s, its interrupts off (register map, 4.2 ff.). It has a new
+// model is an MPU-6050 after power-up: asleep, ±2 g, ±250 °/s, its interrupts off (as its makers have it). It has a new
 // measurement at each reading of its status, when it is awake.
 type model struct {
 	*haltest.Registers
@@ -59,7 +59,7 @@ func TestMPU6050OnBadBuses(t *testing.T) {
 	}.Test(t)
 }
 
-// The sensitivities are those of the product specification, in steps per g and per °/s: tables 6.1 and 6.2.
+// The sensitivities as its makers give them, in steps per g and per °/s.
 func TestScales(t *testing.T) {
 	accels := map[int]float64{2: 16384, 4: 8192, 8: 4096, 16: 2048}
 	gyros := map[int]float64{250: 131, 500: 65.5, 1000: 32.8, 2000: 16.4}
@@ -83,7 +83,7 @@ func TestScales(t *testing.T) {
 		for i := range 3 {
 			accel := float64(raw[i]) / accels[g] * 9.80665
 			rate := float64(raw[3+i]) / gyros[dps] * 2 * math.Pi / 360
-			// The specification rounds to three digits: 131 for 131.07.
+			// They are rounded to three digits: 131 for 131.07.
 			if math.Abs(r.AccelMPS2[i]-accel) > 1e-9 || math.Abs(r.RateRadS[i]-rate) > 0.001*math.Abs(rate)+1e-9 {
 				t.Fatalf("axis %d: %v m/s², %v rad/s, want %v, %v", i, r.AccelMPS2[i], r.RateRadS[i], accel, rate)
 			}

@@ -101,7 +101,7 @@ type VL53L1X struct {
 }
 
 // openLimit bounds the transactions of the setup, and so how often the chip is asked whether it has started after its reset.
-// That takes it 1.2 ms (datasheet), of which 1 ms has gone by when it is first asked.
+// It is first asked 1 ms after that.
 const openLimit = 300
 
 func (c *Config) complete() error {

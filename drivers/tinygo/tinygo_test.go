@@ -31,7 +31,7 @@ func broken(t *testing.T, dev hal.I2C, faults ...haltest.Fault) (hal.I2C, *halte
 }
 
 // lsm is an LSM6DS3 at rest, one g downwards: at ±2 g, 0.061 mg a step; at ±2000 °/s, 70 m°/s a step; 16 steps a kelvin,
-// from 25 °C (the chip's datasheet, tables of characteristics).
+// from 25 °C (as its driver says of the chip's data sheet).
 func lsm() *haltest.Registers {
 	c := haltest.NewRegisters(haltest.Layout{Registers: 0x80})
 	c.Set(0x0F, 0x69)
