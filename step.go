@@ -39,9 +39,10 @@ func (s *Step) Degraded(reason string) {
 
 // Event publishes that something happened. Warnings and worse are urgent. text is at most 1 KiB; what is longer is cut.
 func (s *Step) Event(severity Severity, text string) {
-	if s.task.state.Load() != stepping {
+	if !s.task.state.CompareAndSwap(stepping, leaving) {
 		return
 	}
+	defer s.task.state.Store(stepping)
 	s.task.monitor.event(text, int64(s.Now))
 	s.task.publishEvent(s, severity, text)
 }

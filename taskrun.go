@@ -32,7 +32,7 @@ type TaskRun struct {
 const (
 	resting int32 = iota
 	stepping
-	leaving // the step has ended, its outputs leave
+	leaving // something of it is being published: the step has ended and its outputs leave, or an event does
 	revoked
 )
 
@@ -98,9 +98,9 @@ func (r *TaskRun) Missed() {
 	r.late = spec.InTime
 }
 
-// Revoke takes from the task everything that it could write to, and reports whether it did: not while the outputs of a step
-// are leaving, which takes no time. What a step that is under way does from here on goes nowhere, and no other begins. It may be
-// called from any goroutine.
+// Revoke takes from the task everything that it could write to, and reports whether it did: not while something is being
+// published, which takes no time. What a step that is under way does from here on goes nowhere, no other begins, and the
+// publisher is another's to use. It may be called from any goroutine.
 func (r *TaskRun) Revoke() bool {
 	return r.state.CompareAndSwap(stepping, revoked) || r.state.CompareAndSwap(resting, revoked) || r.state.Load() == revoked
 }

@@ -124,7 +124,6 @@ type Node struct {
 
 	half      half
 	realTime  atomic.Bool            // the components' tasks have threads of their own
-	producers int                    // of the region that are in use
 	safe      atomic.Pointer[error]  // why the machine is in its safe state; nil if it is not
 	version   version                // of the parameters
 	kept      kept                   // parameters that were set while the machine ran
@@ -138,7 +137,7 @@ type Node struct {
 
 // New checks the components and joins their ports. It has no side effects.
 func New(o Options) (*Node, error) {
-	n := &Node{o: o.WithDefaults(), wake: make(chan struct{}, 1), requests: make(chan request), ended: make(chan struct{}), outputs: make(map[string]fulmar.Output), producers: taskProducers}
+	n := &Node{o: o.WithDefaults(), wake: make(chan struct{}, 1), requests: make(chan request), ended: make(chan struct{}), outputs: make(map[string]fulmar.Output)}
 	if err := telemetry.ValidateDevice(o.Device); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
@@ -214,8 +213,6 @@ const (
 	courierProducer = 1
 	reportProducer  = 2 // of a courier half, about itself
 	taskProducers   = 3 // and on
-	// spareProducers are for tasks whose step hangs, which keeps its own.
-	spareProducers = 4
 )
 
 // wire binds the outputs, joins the inputs to them, and returns the outputs' layouts.
@@ -317,7 +314,7 @@ func (n *Node) openCourier() (err error) {
 }
 
 func (n *Node) wantedProducers() int {
-	return min(len(n.tasks)+taskProducers+spareProducers, ring.MaxProducers)
+	return len(n.tasks) + taskProducers
 }
 
 // openSpool opens the spool, which knows the machine's layouts from then on.
@@ -474,9 +471,7 @@ func (n *Node) TaskStats() []TaskStats {
 func (n *Node) Flush() {
 	n.house.tell(time.Duration(n.o.Clock.Now().Mono))
 	for _, t := range n.tasks {
-		if !t.part.hangs() {
-			t.publisher.Flush()
-		}
+		t.publisher.Flush()
 	}
 	n.house.publisher.Flush()
 }

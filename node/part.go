@@ -56,7 +56,7 @@ type task struct {
 	run       *fulmar.TaskRun
 	publisher *fulmar.Publisher
 	sched     *sched.Task
-	stuck     bool // its step was given up: its publisher is not to be used again
+	stuck     bool // its step was given up
 }
 
 func (t *task) scheduled() *sched.Task {

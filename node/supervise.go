@@ -313,20 +313,18 @@ func (n *Node) renew(p *part) error {
 	return nil
 }
 
-// prepare makes a task ready to run. One whose step was given up gets another ring, for it may hold the old one.
+// prepare makes a task ready to run. In the place of one whose step was given up it goes on in the same ring, which that one was
+// revoked from.
 func (n *Node) prepare(t *task) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.publisher == nil || t.stuck {
-		if n.producers >= n.region.Producers() {
-			return errors.New("no ring is left for another one of its kind whose step hangs: the process has to be started again")
-		}
-		p, err := fulmar.NewPublisher(n.region, n.producers, n.filter())
+	t.stuck = false
+	if t.publisher == nil {
+		p, err := fulmar.NewPublisher(n.region, taskProducers+slices.Index(n.tasks, t), n.filter())
 		if err != nil {
 			return err
 		}
-		n.producers++
-		t.publisher, t.stuck = p, false
+		t.publisher = p
 	}
 	t.run = fulmar.NewTaskRun(t.spec, t.publisher, &t.part.monitor, t.part.events)
 	run, policy := t.run, t.spec.OnMiss

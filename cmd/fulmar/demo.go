@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/config"
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/ground/station"
@@ -24,11 +25,12 @@ import (
 )
 
 type demoOptions struct {
-	files    []string // of settings
-	data     string
-	duration time.Duration
-	json     bool
-	seed     uint64
+	components []fulmar.Component // default: the rover
+	files      []string           // of settings
+	data       string
+	duration   time.Duration
+	json       bool
+	seed       uint64
 }
 
 // demoLinger is how long the demo waits at its end for the ground to have everything.
@@ -65,6 +67,9 @@ FULMAR_COURIER__BATCH__MAX_AGE=500ms.`,
 }
 
 func demo(c *cobra.Command, o demoOptions) (err error) {
+	if o.components == nil {
+		o.components = rover.Components(o.seed)
+	}
 	if o.duration < 0 {
 		return &usageError{err: fmt.Errorf("demo: --for %s", o.duration), hint: "name a duration as 20s, or leave it out and stop with Ctrl-C"}
 	}
@@ -95,7 +100,7 @@ func demo(c *cobra.Command, o demoOptions) (err error) {
 	go func() { groundEnded <- r.run(groundCtx) }()
 	fmt.Fprintf(c.ErrOrStderr(), "The rover drives. Its page: %s\n", r.url)
 
-	n, err := demoNode(machine, o.seed, r.broker.MQTT(), rings)
+	n, err := demoNode(machine, o.components, r.broker.MQTT(), rings)
 	started := time.Now()
 	if err == nil {
 		err = r.window.Register(n)
@@ -157,7 +162,7 @@ func (o demoOptions) settings(c *cobra.Command) (machine node.Settings, ground s
 	return machine, ground, err
 }
 
-func demoNode(s node.Settings, seed uint64, mqtt string, rings node.Rings) (*node.Node, error) {
+func demoNode(s node.Settings, components []fulmar.Component, mqtt string, rings node.Rings) (*node.Node, error) {
 	s.Links = []carrier.Settings{{URL: carrier.URL(mqtt)}}
 	o, err := s.Options()
 	if err != nil {
@@ -166,7 +171,7 @@ func demoNode(s node.Settings, seed uint64, mqtt string, rings node.Rings) (*nod
 	if o.Disk, err = env.NewOSDisk(s.Data); err != nil {
 		return nil, err
 	}
-	o.Components, o.Random, o.Logger = rover.Components(seed), crand.Reader, slog.Default()
+	o.Components, o.Random, o.Logger = components, crand.Reader, slog.Default()
 	o.Rings = rings
 	o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	return node.New(o)

@@ -14,51 +14,11 @@ import (
 	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/env/simdisk"
+	"github.com/fulmar-io/fulmar/internal/sabotage"
 	"github.com/fulmar-io/fulmar/machines/rover"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/ring"
 )
-
-// failing is a component of the rover whose first task fails once.
-type failing struct {
-	fulmar.Component
-	at   time.Duration
-	fail func() error // nil in its later lives
-}
-
-func (f *failing) Spec() fulmar.Spec {
-	s := f.Component.Spec()
-	step := s.Tasks[0].Step
-	s.Tasks[0].Step = func(st *fulmar.Step) error {
-		if f.fail != nil && st.Now > f.at {
-			return f.fail()
-		}
-		return step(st)
-	}
-	return s
-}
-
-func (f *failing) Start(ctx context.Context) error {
-	if s, ok := f.Component.(fulmar.Starter); ok {
-		return s.Start(ctx)
-	}
-	return nil
-}
-
-// failingRenewer is one that can be made again, which does not fail again.
-type failingRenewer struct{ failing }
-
-func (f *failingRenewer) Renew() fulmar.Component {
-	return &failingRenewer{failing{Component: f.Component.(fulmar.Renewer).Renew()}}
-}
-
-func makeFail(c fulmar.Component, at time.Duration, fail func() error) fulmar.Component {
-	f := failing{Component: c, at: at, fail: fail}
-	if _, ok := c.(fulmar.Renewer); ok {
-		return &failingRenewer{f}
-	}
-	return &f
-}
 
 // ownRings keeps a region in memory of its own.
 type ownRings struct{}
@@ -110,7 +70,7 @@ func TestEachComponentFailsAsItsPolicySays(t *testing.T) {
 					list := rover.Components(1)
 					for i, c := range rover.Components(1) {
 						if c.Spec().Name == name {
-							list[i] = makeFail(list[i], failsAt, fail)
+							list[i] = sabotage.Wrap(list[i], sabotage.Failure{At: failsAt, How: fail})
 						}
 					}
 					j := newJudge(t)
