@@ -42,7 +42,11 @@ const (
 	loadNone    = "none"
 	loadStress  = "stress"  // stress-ng: processors, memory, disk
 	loadMachine = "machine" // another process of this binary: two busy goroutines, garbage, telemetry
+	loadSingle  = "single"  // the same in the loop's own process
+	loadCollect = "collect" // collections of garbage in the loop's own process, which else rests
 )
+
+var loads = []string{loadNone, loadStress, loadMachine, loadSingle, loadCollect}
 
 func benchLoopCommand() *cobra.Command {
 	o := benchOptions{}
@@ -53,7 +57,9 @@ func benchLoopCommand() *cobra.Command {
 last of it (hybrid), a goroutine with a time.Ticker, and cyclictest of Debian's rt-tests. They take turns in one run, each in
 a process of its own, first on the host as it is and then under load: "stress" is stress-ng on all processors, memory and
 disk; "machine" is another process that has two goroutines busy, makes 200 MB of garbage a second and publishes 100,000
-readings a second into a spool.
+readings a second into a spool. "single" is the same within each loop's own process, what a machine of one process is like, and
+"collect" a garbage collection each 20 ms there, and nothing else; with these cyclictest, which is no process of ours, has
+"machine" and "none" beside it.
 
 Printed are the medians of the turns' percentiles, and the percentiles of all turns together. What the host of a virtual machine
 stole meanwhile stands beside them: beyond p99 that rules all loops alike. Other work on the host should rest.`,
@@ -64,7 +70,7 @@ stole meanwhile stands beside them: beyond p99 that rules all loops alike. Other
 	c.Flags().DurationVar(&o.length, "for", 5*time.Second, "length of a turn")
 	c.Flags().IntVar(&o.turns, "turns", 10, "turns of each loop under each load")
 	c.Flags().StringSliceVar(&o.loops, "loop", latency.Loops, "loops, separated by commas")
-	c.Flags().StringSliceVar(&o.loads, "load", []string{loadNone, loadStress, loadMachine}, "loads, separated by commas")
+	c.Flags().StringSliceVar(&o.loads, "load", []string{loadNone, loadStress, loadMachine}, "loads, separated by commas: "+strings.Join(loads, ", "))
 	c.Flags().StringVar(&o.svg, "svg", "", "draw the distributions into this file; it must not exist")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON array on stdout")
 	return c
@@ -133,7 +139,7 @@ func (o benchOptions) measure(c *cobra.Command, load string) ([]*loopResult, err
 				continue
 			}
 			before := stolen()
-			m, err := takeTurn(c.Context(), r.Loop, o.period, int(o.length/o.period))
+			m, err := takeTurn(c.Context(), r.Loop, load, o.period, int(o.length/o.period))
 			if errors.Is(err, exec.ErrNotFound) {
 				fmt.Fprintf(c.ErrOrStderr(), "%s is left out: %v\n", r.Loop, err)
 				r.Turns = -1
@@ -173,16 +179,23 @@ func stolen() time.Duration {
 }
 
 // takeTurn measures a loop in a process of its own.
-func takeTurn(ctx context.Context, loop string, period time.Duration, count int) (m latency.Measured, err error) {
+func takeTurn(ctx context.Context, loop, load string, period time.Duration, count int) (m latency.Measured, err error) {
 	if loop == latency.Cyclictest {
-		return latency.Measure(ctx, loop, period, count)
+		if load == loadSingle {
+			stop, err := startLoad(ctx, loadMachine)
+			if err != nil {
+				return m, err
+			}
+			defer func() { err = errors.Join(err, stop()) }()
+		}
+		return latency.Measure(ctx, loop, period, count, false)
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return m, err
 	}
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, self, "bench", "turn", loop, period.String(), strconv.Itoa(count))
+	cmd := exec.CommandContext(ctx, self, "bench", "turn", loop, period.String(), strconv.Itoa(count), load)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err == nil {
@@ -196,7 +209,7 @@ func takeTurn(ctx context.Context, loop string, period time.Duration, count int)
 
 // benchTurnCommand is a process of bench loop's.
 func benchTurnCommand() *cobra.Command {
-	return &cobra.Command{Use: "turn LOOP PERIOD COUNT", Hidden: true, Args: cobra.ExactArgs(3), RunE: func(c *cobra.Command, args []string) error {
+	return &cobra.Command{Use: "turn LOOP PERIOD COUNT LOAD", Hidden: true, Args: cobra.ExactArgs(4), RunE: func(c *cobra.Command, args []string) error {
 		period, err := time.ParseDuration(args[1])
 		if err != nil {
 			return err
@@ -205,8 +218,12 @@ func benchTurnCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		m, err := latency.Measure(c.Context(), args[0], period, count)
+		stop, alone, err := loadHere(c.Context(), args[3])
 		if err != nil {
+			return err
+		}
+		m, err := latency.Measure(c.Context(), args[0], period, count, alone)
+		if err := errors.Join(err, stop()); err != nil {
 			return err
 		}
 		return json.NewEncoder(c.OutOrStdout()).Encode(m)
@@ -217,7 +234,7 @@ func benchTurnCommand() *cobra.Command {
 func startLoad(ctx context.Context, load string) (stop func() error, err error) {
 	var cmd *exec.Cmd
 	switch load {
-	case loadNone:
+	case loadNone, loadSingle, loadCollect: // these each turn starts itself
 		return func() error { return nil }, nil
 	case loadStress:
 		n := strconv.Itoa(runtime.NumCPU())
@@ -229,7 +246,7 @@ func startLoad(ctx context.Context, load string) (stop func() error, err error) 
 		}
 		cmd = exec.CommandContext(ctx, self, "bench", "load")
 	default:
-		return nil, &usageError{err: fmt.Errorf("bench loop: load %q", load), hint: "loads are " + strings.Join([]string{loadNone, loadStress, loadMachine}, ", ")}
+		return nil, &usageError{err: fmt.Errorf("bench loop: load %q", load), hint: "loads are " + strings.Join(loads, ", ")}
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second

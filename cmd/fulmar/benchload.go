@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,28 +19,74 @@ import (
 
 // benchLoadCommand is a process of bench loop's: a machine that has much to do.
 func benchLoadCommand() *cobra.Command {
-	return &cobra.Command{Use: "load", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) (err error) {
-		dir, err := os.MkdirTemp("", "fulmar-bench-")
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-		disk, err := env.NewOSDisk(dir)
-		if err != nil {
-			return err
-		}
-		n, err := node.New(node.Options{Device: "load", Components: []fulmar.Component{&chatter{}}, Disk: disk, Random: crand.Reader,
-			Rings: node.SharedRings{Dir: dir, Logger: slog.Default()}})
-		if err != nil {
-			return err
-		}
-		for range 2 {
-			go spin(c.Context().Done())
-		}
-		go litter(c.Context().Done())
-		fmt.Fprintln(c.OutOrStdout(), "under way")
-		return n.Run(c.Context())
+	return &cobra.Command{Use: "load", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		return busyMachine(c.Context(), func() { fmt.Fprintln(c.OutOrStdout(), "under way") })
 	}}
+}
+
+// busyMachine has two goroutines busy, makes garbage and publishes until ctx ends.
+func busyMachine(ctx context.Context, underWay func()) (err error) {
+	dir, err := os.MkdirTemp("", "fulmar-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	disk, err := env.NewOSDisk(dir)
+	if err != nil {
+		return err
+	}
+	n, err := node.New(node.Options{Device: "load", Components: []fulmar.Component{&chatter{}}, Disk: disk, Random: crand.Reader,
+		Rings: node.SharedRings{Dir: dir, Logger: slog.Default()}})
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		go spin(ctx.Done())
+	}
+	go litter(ctx.Done())
+	underWay()
+	return n.Run(ctx)
+}
+
+// loadHere starts a load in this process, if it is one of these, and says whether the loop is alone in it otherwise.
+func loadHere(ctx context.Context, load string) (stop func() error, alone bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended, begun := make(chan error, 1), make(chan struct{})
+	switch load {
+	case loadSingle:
+		go func() { ended <- busyMachine(ctx, func() { close(begun) }) }()
+	case loadCollect:
+		go func() { ended <- collect(ctx, func() { close(begun) }) }()
+	default:
+		return func() error { cancel(); return nil }, true, nil
+	}
+	select {
+	case <-begun:
+	case err := <-ended:
+		cancel()
+		return nil, false, err
+	}
+	return func() error { cancel(); return <-ended }, load != loadSingle, nil
+}
+
+// collect has the garbage collector run each 20 ms, over 32 MB of a heap that is all in use.
+func collect(ctx context.Context, underWay func()) error {
+	live := make([]*[1024]byte, 32<<10)
+	for i := range live {
+		live[i] = new([1024]byte)
+	}
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	underWay()
+	for {
+		select {
+		case <-ctx.Done():
+			runtime.KeepAlive(live)
+			return nil
+		case <-t.C:
+			runtime.GC()
+		}
+	}
 }
 
 // chatter publishes 100,000 readings a second.

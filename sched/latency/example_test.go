@@ -9,7 +9,7 @@ import (
 )
 
 func Example() {
-	m, err := latency.Measure(context.Background(), latency.Ticker, time.Millisecond, 20)
+	m, err := latency.Measure(context.Background(), latency.Ticker, time.Millisecond, 20, true)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -35,16 +35,17 @@ type Measured struct {
 }
 
 // Measure runs a loop of the given period until it has served count releases. Nothing else of its kind should run in this
-// process; cyclictest runs in one of its own.
-func Measure(ctx context.Context, loop string, period time.Duration, count int) (Measured, error) {
+// process; cyclictest runs in one of its own. Alone says that the process does nothing else: then its other threads may be raised,
+// as those of a control half are.
+func Measure(ctx context.Context, loop string, period time.Duration, count int, alone bool) (Measured, error) {
 	if period < spec.MinPeriod || count < 1 || count > maxCount {
 		return Measured{}, fmt.Errorf("latency: %d releases of period %s: want 1 to %d, at least %s apart", count, period, maxCount, time.Duration(spec.MinPeriod))
 	}
 	switch loop {
 	case Sleep:
-		return executor(ctx, sched.RealTime{}, period, count)
+		return executor(ctx, sched.RealTime{}, period, count, alone)
 	case Hybrid:
-		return executor(ctx, sched.RealTime{Wake: sched.Hybrid}, period, count)
+		return executor(ctx, sched.RealTime{Wake: sched.Hybrid}, period, count, alone)
 	case Ticker:
 		return ticker(ctx, period, count)
 	case Cyclictest:
@@ -57,7 +58,7 @@ func Measure(ctx context.Context, loop string, period time.Duration, count int) 
 const maxCount = 10_000_000
 
 // executor measures the project's own loop. A step does what one must to be measured, and no more.
-func executor(ctx context.Context, rt sched.RealTime, period time.Duration, count int) (m Measured, err error) {
+func executor(ctx context.Context, rt sched.RealTime, period time.Duration, count int, alone bool) (m Measured, err error) {
 	taken := host.Prepare()
 	defer func() { _ = taken.Close() }()
 	ctx, cancel := context.WithCancel(ctx)
@@ -83,8 +84,10 @@ func executor(ctx context.Context, rt sched.RealTime, period time.Duration, coun
 	if err := e.Add(task); err != nil {
 		return m, err
 	}
-	if err := taken.Raise(); err != nil {
-		return m, err
+	if alone {
+		if err := taken.Raise(); err != nil {
+			return m, err
+		}
 	}
 	e.Wait()
 	if len(m.Late) < count {

@@ -19,7 +19,7 @@ import (
 func TestEachLoopIsMeasured(t *testing.T) {
 	for _, loop := range latency.Loops {
 		t.Run(loop, func(t *testing.T) {
-			m, err := latency.Measure(t.Context(), loop, 2*time.Millisecond, 50)
+			m, err := latency.Measure(t.Context(), loop, 2*time.Millisecond, 50, true)
 			missing := errors.Is(err, exec.ErrNotFound) && os.Getenv("FULMAR_REQUIRE_TOOLS") != "1"
 			if missing || errors.Is(err, syscall.EPERM) {
 				t.Skip(err)
@@ -37,18 +37,20 @@ func TestEachLoopIsMeasured(t *testing.T) {
 
 func TestWhatCannotBeMeasured(t *testing.T) {
 	for name, measure := range map[string]func() (latency.Measured, error){
-		"another loop":  func() (latency.Measured, error) { return latency.Measure(t.Context(), "spin", time.Millisecond, 1) },
-		"a period of 0": func() (latency.Measured, error) { return latency.Measure(t.Context(), latency.Ticker, 0, 1) },
+		"another loop": func() (latency.Measured, error) {
+			return latency.Measure(t.Context(), "spin", time.Millisecond, 1, true)
+		},
+		"a period of 0": func() (latency.Measured, error) { return latency.Measure(t.Context(), latency.Ticker, 0, 1, true) },
 		"no release": func() (latency.Measured, error) {
-			return latency.Measure(t.Context(), latency.Ticker, time.Millisecond, 0)
+			return latency.Measure(t.Context(), latency.Ticker, time.Millisecond, 0, true)
 		},
 		"too many to keep": func() (latency.Measured, error) {
-			return latency.Measure(t.Context(), latency.Ticker, time.Millisecond, 1e9)
+			return latency.Measure(t.Context(), latency.Ticker, time.Millisecond, 1e9, true)
 		},
 		"interrupted": func() (latency.Measured, error) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			return latency.Measure(ctx, latency.Ticker, time.Hour, 1)
+			return latency.Measure(ctx, latency.Ticker, time.Hour, 1, true)
 		},
 	} {
 		if m, err := measure(); err == nil {
