@@ -49,7 +49,18 @@ func NewTaskRun(t Task, p *Publisher, m *Monitor, events *Layout) *TaskRun {
 
 // Run executes one step: inputs are latched, the step runs, outputs leave. A panic in the step is returned as an error.
 // wall is ns since 1970, 0 if unknown.
-func (r *TaskRun) Run(now, dt time.Duration, wall int64) (err error) {
+func (r *TaskRun) Run(now, dt time.Duration, wall int64) error {
+	if err := r.Step(now, dt, wall); err != nil {
+		return err
+	}
+	if !r.Leave() {
+		return ErrRevoked
+	}
+	return nil
+}
+
+// Step is the first part of Run: inputs are latched and the step runs. Leave is to follow, unless there was an error.
+func (r *TaskRun) Step(now, dt time.Duration, wall int64) error {
 	if !r.state.CompareAndSwap(resting, stepping) {
 		return ErrRevoked
 	}
@@ -61,21 +72,27 @@ func (r *TaskRun) Run(now, dt time.Duration, wall int64) (err error) {
 	if wall != 0 {
 		s.Wall = time.Unix(0, wall)
 	}
-	err = r.call(s)
-	if !r.state.CompareAndSwap(stepping, leaving) {
+	err := r.call(s)
+	if err != nil && !r.state.CompareAndSwap(stepping, resting) {
 		return ErrRevoked
 	}
-	defer r.state.Store(resting)
-	if err != nil {
-		return err
+	return err
+}
+
+// Leave is the second part of Run: outputs leave. It reports false if the task was revoked meanwhile.
+func (r *TaskRun) Leave() bool {
+	if !r.state.CompareAndSwap(stepping, leaving) {
+		return false
 	}
+	defer r.state.Store(resting)
+	s := &r.step
 	s.Run++
 	for _, out := range r.task.Writes {
 		out.flush(s)
 	}
 	p, f, d := r.publisher.Counts()
 	if p != r.published || f != r.filtered || d != r.dropped {
-		r.monitor.count(int64(now), p-r.published, f-r.filtered, d-r.dropped)
+		r.monitor.count(int64(s.Now), p-r.published, f-r.filtered, d-r.dropped)
 		r.published, r.filtered, r.dropped = p, f, d
 	}
 	if r.late > 0 {
@@ -83,7 +100,7 @@ func (r *TaskRun) Run(now, dt time.Duration, wall int64) (err error) {
 			r.monitor.onTime(r.lateness)
 		}
 	}
-	return nil
+	return true
 }
 
 // Missed says that the step which has just ended, or releases after it, missed their deadline. It is called between two

@@ -11,7 +11,6 @@ import (
 
 	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/config"
-	"github.com/fulmar-io/fulmar/sched"
 )
 
 // ErrRestart is wrapped by the error of Reload when something has changed that only another start can put into effect.
@@ -201,7 +200,7 @@ func (p *part) changed(to any) []values {
 }
 
 // fulfil does what was asked for.
-func (n *Node) fulfil(ctx context.Context, e *sched.Executor, r request) {
+func (n *Node) fulfil(ctx context.Context, e Executor, r request) {
 	list, err := r.prepare()
 	for _, v := range list {
 		a, ok := v.part.component.(fulmar.Accepter)
@@ -256,7 +255,7 @@ func texts(changes []Change) string {
 }
 
 // apply puts parameters into effect, takes down what has to be rebuilt for it, and returns how to go back.
-func (n *Node) apply(ctx context.Context, e *sched.Executor, list []values) (before []values) {
+func (n *Node) apply(ctx context.Context, e Executor, list []values) (before []values) {
 	for _, v := range list {
 		before = append(before, values{part: v.part, values: v.part.spec.Parameters.Values(), changes: reversed(v.changes), rebuild: v.rebuild})
 		if err := v.part.spec.Parameters.Apply(v.values); err != nil {
@@ -280,7 +279,7 @@ func reversed(changes []Change) []Change {
 }
 
 // takeOut takes a component down, and what depends on it, to be rebuilt at once.
-func (n *Node) takeOut(ctx context.Context, e *sched.Executor, p *part, reason string) {
+func (n *Node) takeOut(ctx context.Context, e Executor, p *part, reason string) {
 	now := n.now()
 	for _, q := range slices.Backward(n.dependants(p)) {
 		n.takeDown(ctx, e, q)
@@ -292,7 +291,7 @@ func (n *Node) takeOut(ctx context.Context, e *sched.Executor, p *part, reason s
 
 // rollBack goes back to the parameters before, if a component failed that the version in probation changed. The component is
 // down already.
-func (n *Node) rollBack(ctx context.Context, e *sched.Executor, p *part, cause error) {
+func (n *Node) rollBack(ctx context.Context, e Executor, p *part, cause error) {
 	v := n.version
 	if v.before == nil || n.now() > v.until || !slices.ContainsFunc(v.before, func(b values) bool { return b.part == p }) {
 		return

@@ -109,7 +109,7 @@ func (n *Node) prepareHost() *host.Taken {
 }
 
 // supervise attends to the components until ctx ends.
-func (n *Node) supervise(ctx context.Context, e *sched.Executor) {
+func (n *Node) supervise(ctx context.Context, e Executor) {
 	defer close(n.ended)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -134,7 +134,7 @@ func (n *Node) supervise(ctx context.Context, e *sched.Executor) {
 }
 
 // end returns when the tasks have ended, or their steps have been given up.
-func (n *Node) end(e *sched.Executor, ended <-chan struct{}) {
+func (n *Node) end(e Executor, ended <-chan struct{}) {
 	t := time.NewTicker(lookPeriod)
 	defer t.Stop()
 	for {

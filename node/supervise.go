@@ -40,10 +40,21 @@ func (n *Node) takeTroubles() []trouble {
 // lookPeriod is how often it is looked whether a step hangs.
 const lookPeriod = 100 * time.Millisecond
 
+// Executor is what runs the components' tasks: sched's Executor, or its Virtual.
+type Executor interface {
+	Add(tasks ...*sched.Task) error
+	Remove(ctx context.Context, tasks ...*sched.Task) error
+	Abandon(t *sched.Task) bool
+}
+
+// Attend is for whoever drives a machine in virtual time, between steps: it does what is due of supervision, and returns when it
+// should be called next, at the latest. The machine's tasks are in e.
+func (n *Node) Attend(ctx context.Context, e Executor) time.Duration { return n.attend(ctx, e) }
+
 // attend does what is due of supervision: it gives up steps that do not end, takes down what has failed with all that
 // depends on it, and rebuilds it when it has waited long enough. It returns when it should be called next, at the latest;
 // also when wake says so. The machine's tasks run in e meanwhile, but for those that it takes out and puts back.
-func (n *Node) attend(ctx context.Context, e *sched.Executor) time.Duration {
+func (n *Node) attend(ctx context.Context, e Executor) time.Duration {
 	n.look(e)
 	for _, t := range n.takeTroubles() {
 		switch {
@@ -74,14 +85,14 @@ func (n *Node) attend(ctx context.Context, e *sched.Executor) time.Duration {
 }
 
 // look gives up steps that do not end.
-func (n *Node) look(e *sched.Executor) {
+func (n *Node) look(e Executor) {
 	for _, t := range n.tasks {
 		n.giveUp(e, t, t.spec.Patience())
 	}
 }
 
 // giveUp gives up the task's step if it takes longer than that.
-func (n *Node) giveUp(e *sched.Executor, t *task, patience time.Duration) {
+func (n *Node) giveUp(e Executor, t *task, patience time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if d, busy := t.sched.Busy(n.now()); busy && d > patience && t.run.Revoke() {
@@ -90,7 +101,7 @@ func (n *Node) giveUp(e *sched.Executor, t *task, patience time.Duration) {
 }
 
 // fail takes a component down that has failed, and what depends on it.
-func (n *Node) fail(ctx context.Context, e *sched.Executor, p *part, cause error) {
+func (n *Node) fail(ctx context.Context, e Executor, p *part, cause error) {
 	if p.state != up && p.state != starting {
 		return // it is down already
 	}
@@ -134,7 +145,7 @@ func (n *Node) rand() float64 {
 }
 
 // takeDown ends the tasks of a component, and then stops it.
-func (n *Node) takeDown(ctx context.Context, e *sched.Executor, p *part) {
+func (n *Node) takeDown(ctx context.Context, e Executor, p *part) {
 	ctx = context.WithoutCancel(ctx) // a step that is under way has its time also when the machine is to end
 	started := p.state == up
 	p.to(stopping)
@@ -147,7 +158,7 @@ func (n *Node) takeDown(ctx context.Context, e *sched.Executor, p *part) {
 }
 
 // endTasks returns when no step of the component runs, or those that do are given up.
-func (n *Node) endTasks(ctx context.Context, e *sched.Executor, p *part) {
+func (n *Node) endTasks(ctx context.Context, e Executor, p *part) {
 	patience := time.Duration(0)
 	for _, t := range p.tasks {
 		patience = max(patience, t.spec.Patience())
@@ -185,7 +196,7 @@ func (n *Node) dependenciesUp(p *part) bool {
 
 // lose leaves a component down for good, and what depends on it, and takes the machine to its safe state if it is nothing
 // without them.
-func (n *Node) lose(ctx context.Context, e *sched.Executor, p *part, reason string) {
+func (n *Node) lose(ctx context.Context, e Executor, p *part, reason string) {
 	now := int64(n.now())
 	critical := ""
 	names := make(map[string]bool)
@@ -217,7 +228,7 @@ func (n *Node) lose(ctx context.Context, e *sched.Executor, p *part, reason stri
 
 // safeState ends all tasks and stops all components, last first: each brings what it drives to rest. The courier goes on, so
 // that the ground hears why.
-func (n *Node) safeState(ctx context.Context, e *sched.Executor, cause error) {
+func (n *Node) safeState(ctx context.Context, e Executor, cause error) {
 	if !n.safe.CompareAndSwap(nil, &cause) {
 		return
 	}
@@ -237,7 +248,7 @@ func (n *Node) safeState(ctx context.Context, e *sched.Executor, cause error) {
 }
 
 // rebuild makes a component anew, starts it, and lets its tasks run.
-func (n *Node) rebuild(ctx context.Context, e *sched.Executor, p *part) error {
+func (n *Node) rebuild(ctx context.Context, e Executor, p *part) error {
 	p.to(starting)
 	if err := guarded(func() error { return n.renew(p) }); err != nil {
 		return err
@@ -329,8 +340,9 @@ func (n *Node) prepare(t *task) error {
 	t.run = fulmar.NewTaskRun(t.spec, t.publisher, &t.part.monitor, t.part.events)
 	run, policy := t.run, t.spec.OnMiss
 	s := sched.NewTask(t.part.name+"/"+t.name, t.spec.Timing(), t.sched, func(now, dt time.Duration) error {
-		return run.Run(now, dt, n.o.Clock.Now().Wall)
+		return run.Step(now, dt, n.o.Clock.Now().Wall)
 	})
+	s.Leave = func() { run.Leave() }
 	s.Failed = func(err error) { n.report(trouble{task: t, of: s, err: err}) }
 	s.Missed = func(uint64, uint64) {
 		run.Missed()

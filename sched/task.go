@@ -15,6 +15,9 @@ type Task struct {
 	// Step does the task's work. now is the monotonic time at which it begins, dt the time since the previous step
 	// began. An error ends the task.
 	Step func(now, dt time.Duration) error
+	// Leave hands on what the step has come to. It is called when the step ends, if without an error: right after Step, unless in
+	// virtual time, in which a step may take some. It may be nil.
+	Leave func()
 	// Failed is told the error that ended the task. It may be nil.
 	Failed func(error)
 	// Began is told, before a step, the release that it answers and when it begins. It may be nil.
@@ -79,25 +82,48 @@ func (t *Task) Busy(now time.Duration) (time.Duration, bool) {
 // run executes the step whose release has come. end tells the time after it. It returns false if the task was abandoned
 // meanwhile: then nothing of it may be touched any more.
 func (t *Task) run(begin time.Duration, end func() time.Duration) bool {
+	release := time.Duration(t.clock.Next())
 	busy := int64(t.clock.Runs) + 1
-	t.began.Store(int64(begin))
-	t.busy.Store(busy)
-	release, dt := t.clock.Begin(int64(begin))
-	t.stats.jitter.Add(begin - time.Duration(release))
-	if t.Began != nil {
-		t.Began(time.Duration(release), begin)
+	err := t.begin(begin)
+	if err == nil && t.Leave != nil {
+		t.Leave()
 	}
-	err := t.Step(begin, time.Duration(dt))
 	if !t.busy.CompareAndSwap(busy, 0) {
 		return false
 	}
-	after := end()
+	t.finish(release, begin, end(), err)
+	return true
+}
+
+// begin begins the step whose release has come, and does its work.
+func (t *Task) begin(now time.Duration) error {
+	t.began.Store(int64(now))
+	t.busy.Store(int64(t.clock.Runs) + 1)
+	release, dt := t.clock.Begin(int64(now))
+	t.stats.jitter.Add(now - time.Duration(release))
+	if t.Began != nil {
+		t.Began(time.Duration(release), now)
+	}
+	return t.Step(now, time.Duration(dt))
+}
+
+// end ends a step that nobody can have abandoned.
+func (t *Task) end(release, begin, after time.Duration, err error) {
+	if err == nil && t.Leave != nil {
+		t.Leave()
+	}
+	t.busy.Store(0)
+	t.finish(release, begin, after, err)
+}
+
+// finish takes account of a step that has ended.
+func (t *Task) finish(release, begin, after time.Duration, err error) {
 	missed := t.clock.End(int64(after))
 	t.stats.execution.Add(after - begin)
 	if b := time.Duration(t.Timing.Budget); b > 0 && after-begin > b {
 		t.stats.overruns.Add(1)
 	}
-	t.stats.response.Add(after - time.Duration(release))
+	t.stats.response.Add(after - release)
 	t.stats.runs.Add(1)
 	t.stats.misses.Add(missed)
 	t.stats.consecutive.Store(t.clock.Consecutive)
@@ -110,7 +136,6 @@ func (t *Task) run(begin time.Duration, end func() time.Duration) bool {
 			t.Failed(err)
 		}
 	}
-	return true
 }
 
 // Histograms returns the task's release jitter, execution and response times, which go on changing.

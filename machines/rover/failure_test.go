@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/fulmar-io/fulmar/machines/rover"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/sched"
 )
 
 // ownRings keeps a region in memory of its own.
@@ -156,4 +158,49 @@ func drive(t *testing.T, d time.Duration, components []fulmar.Component) (map[st
 		return health, fmt.Errorf("run: %w", err)
 	}
 	return health, nil
+}
+
+// Supervision works in virtual time too, in one goroutine: a step that hangs is given up, its component is made again, and a run
+// is the same each time.
+func TestSupervisionInVirtualTime(t *testing.T) {
+	var runs []map[string]int
+	for range 2 {
+		b := newBench(t, rover.Components(1))
+		hung := false
+		v := sched.VirtualOptions{Cores: 2, Cost: func(task *sched.Task) time.Duration {
+			if task.Name == "imu/read" && b.now > 5*time.Second && !hung {
+				hung = true
+				return sched.Forever
+			}
+			return 150 * time.Microsecond
+		}}.New(0)
+		if err := v.Add(b.node.Tasks()...); err != nil {
+			t.Fatal(err)
+		}
+		attend := time.Duration(0)
+		for poll := b.now; b.now < 12*time.Second; {
+			at, _ := v.Next()
+			b.now = min(at, attend)
+			v.Run(b.now)
+			if b.now >= attend {
+				attend = b.node.Attend(t.Context(), v)
+			}
+			if b.now >= poll {
+				poll += 20 * time.Millisecond
+				b.poll()
+			}
+		}
+		for name, want := range map[string]uint64{"imu": 1, "navigator": 1, "drive": 1, "mission": 1, "gnss": 0, "motors": 0} {
+			if h := b.health(name); h.Restarts != want || h.Status == fulmar.StatusFailed {
+				t.Errorf("%s was made again %d times, want %d; it is %v: %s", name, h.Restarts, want, h.Status, h.Reason)
+			}
+		}
+		if n := b.tally.records["encoders/wheels"]; n < 200*12-3 {
+			t.Errorf("the encoders published %d records in 12 s", n)
+		}
+		runs = append(runs, b.tally.records)
+	}
+	if !maps.Equal(runs[0], runs[1]) {
+		t.Errorf("two runs differ: %v and %v", runs[0], runs[1])
+	}
 }

@@ -319,6 +319,7 @@ func TestStepsAllocateNothing(t *testing.T) {
 				if err := task.Step(b.now, period); err != nil {
 					t.Error(err)
 				}
+				task.Leave()
 			}
 		}
 	})

@@ -9,7 +9,7 @@ import (
 
 // A machine whose network loses every tenth message and whose process is killed twice a minute.
 func Example() {
-	w, err := world.New(world.Config{Seed: 7, Components: components(false), Loss: 0.1, Kills: 30 * time.Second})
+	w, err := world.New(world.Config{Seed: 7, Components: components(false, false), Loss: 0.1, Kills: 30 * time.Second})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -31,7 +31,8 @@ type machine struct {
 	life  int // counts starts and ends
 
 	node      *node.Node // nil while it is down
-	tasks     *sched.Virtual
+	tasks     watched
+	attend    time.Duration // when its supervision is due
 	connected bool
 	retired   bool // no tasks any more
 	published list
@@ -112,10 +113,9 @@ func (m *machine) start() {
 	if m.retired {
 		tasks = nil
 	}
-	for _, t := range tasks {
-		m.watch(t)
-	}
-	m.tasks = sched.NewVirtual(m.w.now, tasks)
+	m.attend = m.w.now
+	m.tasks = watched{sched.NewVirtual(m.w.now, nil), m}
+	m.w.must(m.tasks.Add(tasks...))
 	m.perform()
 	m.alive(m.runTasks)
 	m.alive(m.poll)
@@ -152,28 +152,57 @@ func (m *machine) later(d time.Duration, do func()) {
 
 // watch notes, for the judge, every record whose Publish returned.
 func (m *machine) watch(t *sched.Task) {
-	step := t.Step
-	region := m.node.Region()
-	t.Step = func(now, dt time.Duration) error {
-		var before [packet.Classes]uint64
-		for i := range before {
-			before[i] = region.Next(packet.ClassAt(i))
-		}
-		err := step(now, dt)
-		for i := range before {
-			class := packet.ClassAt(i)
-			stream := telemetry.Stream{Device: m.name, Boot: region.Boot(), Class: class}
-			for seq := before[i]; seq < region.Next(class); seq++ {
-				m.published.add(stream, seq)
-			}
-		}
+	step, leave := t.Step, t.Leave
+	t.Step = func(now, dt time.Duration) (err error) {
+		m.noting(func() { err = step(now, dt) })
 		return err
 	}
+	if leave != nil {
+		t.Leave = func() { m.noting(leave) }
+	}
+}
+
+// noting notes what is published meanwhile.
+func (m *machine) noting(do func()) {
+	region := m.node.Region()
+	var before [packet.Classes]uint64
+	for i := range before {
+		before[i] = region.Next(packet.ClassAt(i))
+	}
+	do()
+	for i := range before {
+		class := packet.ClassAt(i)
+		stream := telemetry.Stream{Device: m.name, Boot: region.Boot(), Class: class}
+		for seq := before[i]; seq < region.Next(class); seq++ {
+			m.published.add(stream, seq)
+		}
+	}
+}
+
+// watched runs a machine's tasks, those that supervision adds too, under the judge's eyes.
+type watched struct {
+	*sched.Virtual
+	m *machine
+}
+
+// Add implements node.Executor.
+func (w watched) Add(tasks ...*sched.Task) error {
+	for _, t := range tasks {
+		w.m.watch(t)
+	}
+	return w.Virtual.Add(tasks...)
 }
 
 func (m *machine) runTasks() {
 	m.tasks.Run(m.w.now)
-	if at, ok := m.tasks.Next(); ok {
+	if !m.retired && m.attend <= m.w.now {
+		m.noting(func() { m.attend = m.node.Attend(context.Background(), m.tasks) })
+	}
+	at, ok := m.tasks.Next()
+	if !m.retired && (!ok || m.attend < at) {
+		at, ok = m.attend, true
+	}
+	if ok {
 		m.later(at-m.w.now, m.runTasks)
 	}
 }
@@ -290,7 +319,7 @@ func (m *machine) mayLose(region *ring.Region) {
 }
 
 func (m *machine) end() {
-	m.node, m.tasks, m.connected = nil, nil, false
+	m.node, m.tasks, m.connected = nil, watched{}, false
 	m.life++
 	m.w.after(m.w.upTo(restartDelay), m.start)
 }
@@ -299,7 +328,7 @@ func (m *machine) end() {
 func (m *machine) retire() {
 	m.retired = true
 	if m.node != nil {
-		m.tasks = sched.NewVirtual(m.w.now, nil)
+		m.tasks = watched{sched.NewVirtual(m.w.now, nil), m}
 		m.node.Flush()
 	}
 }

@@ -31,6 +31,7 @@ type sensor struct {
 	period time.Duration
 	burst  float64 // probability that a step publishes
 	big    bool
+	fails  bool // now and then, and is made again
 	nextID func() uint64
 	rng    *rand.Rand
 	out    fulmar.Out[sample]
@@ -50,7 +51,18 @@ func (s *sensor) Spec() fulmar.Spec {
 	}}}
 }
 
+// Renew implements fulmar.Renewer.
+func (s *sensor) Renew() fulmar.Component {
+	return &sensor{name: s.name, class: s.class, period: s.period, burst: s.burst, big: s.big, fails: s.fails, nextID: s.nextID, rng: s.rng}
+}
+
 func (s *sensor) step(st *fulmar.Step) error {
+	if s.fails && s.rng.IntN(300) == 0 {
+		if s.rng.IntN(2) == 0 {
+			panic("for the test")
+		}
+		return errors.New("no answer")
+	}
 	if s.rng.Float64() >= s.burst {
 		return nil
 	}
@@ -78,11 +90,11 @@ func (s *sensor) text(n int) string {
 	return string(b[:n])
 }
 
-func components(big bool) func(*rand.Rand, func() uint64) []fulmar.Component {
+func components(big, fail bool) func(*rand.Rand, func() uint64) []fulmar.Component {
 	return func(rng *rand.Rand, nextID func() uint64) []fulmar.Component {
 		own := func() *rand.Rand { return rand.New(rand.NewPCG(rng.Uint64(), 2)) }
 		return []fulmar.Component{
-			&sensor{name: "imu", class: fulmar.Normal, period: 50 * time.Millisecond, burst: 1, nextID: nextID, rng: own()},
+			&sensor{name: "imu", class: fulmar.Normal, period: 50 * time.Millisecond, burst: 1, fails: fail, nextID: nextID, rng: own()},
 			&sensor{name: "alarm", class: fulmar.Urgent, period: time.Second, burst: 0.3, nextID: nextID, rng: own()},
 			&sensor{name: "trace", class: fulmar.Bulk, period: 40 * time.Millisecond, burst: 0.7, big: big, nextID: nextID, rng: own()},
 		}
@@ -99,7 +111,7 @@ func chaos(seed uint64) world.Config {
 		return 0
 	}
 	c := world.Config{
-		Seed: seed, Components: components(seed%3 == 0),
+		Seed: seed, Components: components(seed%3 == 0, seed%5 == 1),
 		Machines:    1 + rng.IntN(2),
 		Loss:        maybe(0.7, 0.3),
 		Duplication: maybe(0.7, 0.5),
@@ -112,12 +124,12 @@ func chaos(seed uint64) world.Config {
 		Delivery:    delivery.Options{InFlightFrames: 1 + rng.IntN(64), BackoffCap: 10 * time.Second},
 	}
 	if rng.IntN(4) == 0 {
-		c.Components = components(true)
+		c.Components = components(true, seed%5 == 1)
 		c.Spool.MaxBytes = 256 << 10 // of which a segment is an eighth: things yield
 		c.Partitions = 15 * time.Second
 	}
 	if rng.IntN(5) == 0 {
-		c.Components = components(true)
+		c.Components = components(true, seed%5 == 1)
 		c.RingBytes = 1 // the least there is: it overflows when the disk is full or slow
 	}
 	if rng.IntN(2) == 0 {
