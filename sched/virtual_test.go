@@ -31,8 +31,7 @@ func noted(log *[]string, v **sched.Virtual, name string, period, cost time.Dura
 // The more urgent step preempts the other, which reads when it begins and tells when it ends.
 func TestVirtualStepsTakeTime(t *testing.T) {
 	var log []string
-	var v *sched.Virtual
-	v = costly(1).New(0)
+	v := costly(1).New(0)
 	slow, fast := noted(&log, &v, "slow", 10*ms, 5*ms), noted(&log, &v, "fast", 4*ms, 1*ms)
 	if err := v.Add(slow, fast); err != nil {
 		t.Fatal(err)
@@ -49,8 +48,7 @@ func TestVirtualStepsTakeTime(t *testing.T) {
 
 func TestVirtualStepsOnTwoCores(t *testing.T) {
 	var log []string
-	var v *sched.Virtual
-	v = costly(2).New(0)
+	v := costly(2).New(0)
 	if err := v.Add(noted(&log, &v, "a", 4*ms, 3*ms), noted(&log, &v, "b", 10*ms, 5*ms), noted(&log, &v, "c", 20*ms, 1*ms)); err != nil {
 		t.Fatal(err)
 	}
@@ -63,9 +61,8 @@ func TestVirtualStepsOnTwoCores(t *testing.T) {
 // A step that takes too long misses its deadline and the releases behind it, as its policy says.
 func TestVirtualMisses(t *testing.T) {
 	var log []string
-	var v *sched.Virtual
 	first := true
-	v = sched.VirtualOptions{Cost: func(*sched.Task) time.Duration {
+	v := sched.VirtualOptions{Cost: func(*sched.Task) time.Duration {
 		if first {
 			first = false
 			return 25 * ms
@@ -128,8 +125,7 @@ func TestVirtualResponsesAreTheBounds(t *testing.T) {
 // A step that does not end keeps its processor from what is less urgent until it is abandoned; nothing of it leaves.
 func TestVirtualStepsThatHang(t *testing.T) {
 	var log []string
-	var v *sched.Virtual
-	v = sched.VirtualOptions{Cost: func(t *sched.Task) time.Duration {
+	v := sched.VirtualOptions{Cost: func(t *sched.Task) time.Duration {
 		if t.Name == "hangs" {
 			return sched.Forever
 		}

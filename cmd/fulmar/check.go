@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,10 +17,12 @@ import (
 	"github.com/fulmar-io/fulmar/config"
 	"github.com/fulmar-io/fulmar/hal"
 	"github.com/fulmar-io/fulmar/node"
+	"github.com/fulmar-io/fulmar/sched"
 )
 
 type checkOptions struct {
 	graph  bool
+	timing bool
 	flows  bool
 	types  bool
 	schema string
@@ -39,6 +42,7 @@ computed whether their tasks meet their deadlines, as far as they have budgets. 
 	}
 	c.Flags().BoolVar(&o.graph, "graph", false, "draw the components of a machine and what each depends on, as Mermaid")
 	c.Flags().BoolVar(&o.flows, "flows", false, "with --graph, draw what goes from port to port too")
+	c.Flags().BoolVar(&o.timing, "timing", false, "print by when each task of a machine ends at the latest, as far as budgets are known")
 	c.Flags().BoolVar(&o.types, "types", false, "list the types of components that a machine can be made of, and what can be set of each")
 	c.Flags().StringVar(&o.schema, "schema", "", "print the JSON Schema of settings of this kind, machine or ground, for an editor")
 	_ = c.RegisterFlagCompletionFunc("schema", completeKinds) // it fails only for a flag that is not there
@@ -62,8 +66,8 @@ func check(c *cobra.Command, files []string, o checkOptions) error {
 	if o.types {
 		return printTypes(c.OutOrStdout(), types())
 	}
-	if o.graph {
-		return graph(c, files, o.flows)
+	if o.graph || o.timing {
+		return graph(c, files, o)
 	}
 	if len(files) == 0 {
 		return &usageError{err: errors.New("check: no file"), hint: "name files of settings, or a kind with --schema"}
@@ -155,9 +159,9 @@ func (anyHardware) Open(r hal.Resource) (any, func() error, error) {
 	return nil, nil, fmt.Errorf("check opens no hardware, as %s", r.Path)
 }
 
-func graph(c *cobra.Command, files []string, flows bool) error {
+func graph(c *cobra.Command, files []string, o checkOptions) error {
 	if len(files) != 1 {
-		return &usageError{err: fmt.Errorf("check --graph wants one file, got %d", len(files)), hint: "name a machine's file"}
+		return &usageError{err: fmt.Errorf("check --graph and --timing want one file, got %d", len(files)), hint: "name a machine's file"}
 	}
 	n, err := checkMachine(files[0])
 	if err != nil {
@@ -166,7 +170,31 @@ func graph(c *cobra.Command, files []string, flows bool) error {
 	if n == nil {
 		return &usageError{err: fmt.Errorf("%s names no components", files[0]), hint: "name them under components; fulmar check --types lists what there is"}
 	}
-	return n.WriteGraph(c.OutOrStdout(), flows)
+	if o.graph {
+		return n.WriteGraph(c.OutOrStdout(), o.flows)
+	}
+	return printTiming(c.OutOrStdout(), n.Analyze())
+}
+
+// printTiming prints what the analysis of response times says, the most urgent task first.
+func printTiming(w io.Writer, bounds []sched.Bound) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "task\tperiod\tdeadline\tbudget\tends within\tof a core")
+	for _, b := range bounds {
+		budget, within := "-", "at least "+b.Response.String()
+		if b.Timing.Budget > 0 {
+			budget = time.Duration(b.Timing.Budget).String()
+		}
+		if b.Known {
+			within = b.Response.String()
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.0f %%\n", b.Name, time.Duration(b.Timing.Period), time.Duration(b.Timing.Deadline), budget, within, 100*b.Load)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "Of a core: the task with all that can hold it up. Tasks that are not pinned are bounded as if all shared one.")
+	return nil
 }
 
 // printTypes lists types of components with their parameters, hardware and tasks.

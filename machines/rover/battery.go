@@ -46,7 +46,7 @@ func (c *Battery) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "battery", DependsOn: []string{"world"}, Parameters: c.params.As(c.defaults),
 		Tasks: []fulmar.Task{{
-			Name: "read", Period: slowPeriod, Offset: readPhase,
+			Name: "read", Period: slowPeriod, Budget: stepBudget, Offset: readPhase,
 			Reads:  []fulmar.Input{c.signals.From("world/signals"), c.before.From("battery/state"), c.settings.Of(&c.params)},
 			Writes: []fulmar.Output{c.state.As("state")},
 			Step:   c.read,

@@ -120,13 +120,13 @@ func (c *Drive) Spec() fulmar.Spec {
 		Name: "drive", DependsOn: []string{"navigator", "encoders", "motors"}, Critical: true, Parameters: c.params.As(c.defaults),
 		Tasks: []fulmar.Task{
 			{
-				Name: "speed", Period: fastPeriod, Offset: decidePhase,
+				Name: "speed", Period: fastPeriod, Budget: stepBudget, Offset: decidePhase,
 				Reads:  []fulmar.Input{c.setpoint.From("drive/heading"), c.wheels.From("encoders/wheels"), c.settings.Of(&c.params)},
 				Writes: []fulmar.Output{c.command.As("speed")},
 				Step:   c.speed,
 			},
 			{
-				Name: "heading", Period: coursePeriod, Offset: actPhase,
+				Name: "heading", Period: coursePeriod, Budget: stepBudget, Offset: actPhase,
 				Reads:  []fulmar.Input{c.pose.From("navigator/pose"), c.before.From("drive/heading"), c.steering.Of(&c.params)},
 				Writes: []fulmar.Output{c.out.As("heading")},
 				Step:   c.heading,

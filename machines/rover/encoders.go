@@ -56,7 +56,7 @@ func (c *Encoders) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "encoders", DependsOn: []string{"world"}, Parameters: c.params.As(c.defaults),
 		Tasks: []fulmar.Task{{
-			Name: "read", Period: fastPeriod, Offset: readPhase,
+			Name: "read", Period: fastPeriod, Budget: stepBudget, Offset: readPhase,
 			Reads:  []fulmar.Input{c.signals.From("world/signals"), c.settings.Of(&c.params)},
 			Writes: []fulmar.Output{c.wheels.As("wheels")},
 			Step:   c.read,

@@ -31,7 +31,7 @@ func (c *GNSS) Spec() fulmar.Spec {
 		Tasks: []fulmar.Task{{
 			// The receiver solves at 5 Hz by its own clock. Asking at that rate would add up to 200 ms of age, so it is
 			// asked ten times as often, and what is published is what is new.
-			Name: "poll", Period: coursePeriod, Offset: readPhase,
+			Name: "poll", Period: coursePeriod, Budget: stepBudget, Offset: readPhase,
 			Reads:  []fulmar.Input{c.signals.From("world/signals")},
 			Writes: []fulmar.Output{c.fix.As("fix")},
 			Step:   c.poll,

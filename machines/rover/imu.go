@@ -37,7 +37,7 @@ func (c *IMU) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "imu", DependsOn: []string{"world"},
 		Tasks: []fulmar.Task{{
-			Name: "read", Period: fastPeriod, Offset: readPhase,
+			Name: "read", Period: fastPeriod, Budget: stepBudget, Offset: readPhase,
 			Reads:  []fulmar.Input{c.signals.From("world/signals"), c.before.From("imu/sample")},
 			Writes: []fulmar.Output{c.sample.As("sample", fulmar.Bulk)},
 			Step:   c.read,

@@ -48,7 +48,7 @@ func (c *Mission) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "mission", DependsOn: []string{"drive", "battery", "motors"},
 		Tasks: []fulmar.Task{{
-			Name: "watch", Period: slowPeriod, Offset: actPhase,
+			Name: "watch", Period: slowPeriod, Budget: stepBudget, Offset: actPhase,
 			Reads: []fulmar.Input{c.heading.From("drive/heading"), c.power.From("battery/state"),
 				c.temperature.From("motors/temperature"), c.before.From("mission/progress")},
 			Writes: []fulmar.Output{c.progress.As("progress", fulmar.Urgent)},

@@ -45,13 +45,13 @@ func (c *Motors) Spec() fulmar.Spec {
 		Name: "motors", DependsOn: []string{"world"}, Critical: true,
 		Tasks: []fulmar.Task{
 			{
-				Name: "actuate", Period: fastPeriod, Offset: actPhase,
+				Name: "actuate", Period: fastPeriod, Budget: stepBudget, Offset: actPhase,
 				Reads:  []fulmar.Input{c.command.From("drive/speed")},
 				Writes: []fulmar.Output{c.duty.As("duty")},
 				Step:   c.actuate,
 			},
 			{
-				Name: "sense", Period: slowPeriod, Offset: readPhase,
+				Name: "sense", Period: slowPeriod, Budget: stepBudget, Offset: readPhase,
 				Reads:  []fulmar.Input{c.signals.From("world/signals")},
 				Writes: []fulmar.Output{c.temperature.As("temperature")},
 				Step:   c.sense,

@@ -98,7 +98,7 @@ func (c *Navigator) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "navigator", DependsOn: []string{"imu", "encoders", "gnss"}, Parameters: c.params.As(c.defaults),
 		Tasks: []fulmar.Task{{
-			Name: "estimate", Period: coursePeriod, Offset: decidePhase,
+			Name: "estimate", Period: coursePeriod, Budget: stepBudget, Offset: decidePhase,
 			Reads: []fulmar.Input{c.imu.From("imu/sample"), c.wheels.From("encoders/wheels"), c.fix.From("gnss/fix"),
 				c.before.From("navigator/pose"), c.settings.Of(&c.params)},
 			Writes: []fulmar.Output{c.pose.As("pose")},

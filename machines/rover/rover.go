@@ -96,6 +96,13 @@ const (
 	slowPeriod    = 100 * time.Millisecond
 )
 
+// The budgets: five to ten times what a step takes at its 99th percentile on a processor of 2020, which fulmar demo prints. With
+// them it is known before the start that every task meets its deadline: fulmar check --timing.
+const (
+	physicsBudget = 300 * time.Microsecond
+	stepBudget    = 200 * time.Microsecond
+)
+
 // The phases, as offsets of the tasks' releases. Where a reader and a writer were released at the same instant, jitter
 // would decide whether the reader gets this sample or the last one: it would see some twice and miss others. So the world
 // speaks first, then the sensors are read, then it is decided, then acted. The phases are further apart than ordinary

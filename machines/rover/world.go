@@ -82,7 +82,7 @@ func (w *World) Spec() fulmar.Spec {
 	return fulmar.Spec{
 		Name: "world", Critical: true, Parameters: w.params.As(w.defaults),
 		Tasks: []fulmar.Task{{
-			Name: "physics", Period: physicsPeriod,
+			Name: "physics", Period: physicsPeriod, Budget: physicsBudget,
 			Reads:  []fulmar.Input{w.duty.From("motors/duty")},
 			Writes: []fulmar.Output{w.signals.As("signals", fulmar.Bulk)},
 			Step:   w.physics,
