@@ -35,6 +35,9 @@
 //		return nil
 //	}
 //
+// What can be set of a component are its Params, what hardware it touches its Handles; a machine's file names components by
+// their Type. One that can be made anew after a failure is a Renewer.
+//
 // Between tasks there are no locks and no shared fields: a task's inputs are latched before its step and its outputs
 // leave after it. A step allocates nothing, never waits and never blocks.
 package fulmar

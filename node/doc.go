@@ -8,6 +8,9 @@
 //	}
 //	return n.Run(ctx)
 //
-// A Node has no goroutines of its own until Run; Open, Start, Tasks and Stop are what Run is made of, and what a world in
+// Run does all of it in one process. RunControl and RunCourier are its two halves, each in a process of its own, which meet in the
+// ring alone; CourierProcess is the one seen from the other. While either runs, Reload and Set change parameters.
+//
+// A Node has no goroutines of its own until Run; Open, Start, Tasks, Attend and Stop are what Run is made of, and what a world in
 // virtual time calls instead. It is imported by the binary and by sim.
 package node
