@@ -78,6 +78,11 @@ const (
 	lost                      // it has failed, and stays down
 )
 
+// String returns the state in a word.
+func (l lifecycle) String() string {
+	return [...]string{"down", "starting", "up", "stopping", "waiting", "lost"}[l]
+}
+
 var next = [...][]lifecycle{
 	down:     {starting},
 	starting: {up, stopping, down},
@@ -90,7 +95,7 @@ var next = [...][]lifecycle{
 // to changes the state. A transition that is not legal is a defect of this package.
 func (p *part) to(s lifecycle) {
 	if !slices.Contains(next[p.state], s) {
-		panic(fmt.Sprintf("node: component %q from state %d to %d", p.name, p.state, s))
+		panic(fmt.Sprintf("node: component %q from %s to %s", p.name, p.state, s))
 	}
 	p.state = s
 }

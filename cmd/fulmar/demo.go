@@ -179,25 +179,17 @@ func demoNode(s node.Settings, components []fulmar.Component, mqtt string, rings
 
 // summary is what the demo prints at its end. Records and readings are counts.
 type summary struct {
-	Seconds           float64       `json:"seconds"`
-	Produced          uint64        `json:"produced"`  // records numbered on the machine
-	Delivered         uint64        `json:"delivered"` // of them, committed at the ground
-	Waiting           uint64        `json:"waiting"`   // neither delivered nor lost
-	Lost              uint64        `json:"lost"`
-	Readings          uint64        `json:"readings"`
-	DuplicatesDropped uint64        `json:"duplicates_dropped"` // frames
-	BytesOnLink       uint64        `json:"bytes_on_link"`
-	BytesPerReading   float64       `json:"bytes_per_reading"`
-	PublishToCommit   float64       `json:"publish_to_commit_p99_ms"`
-	Tasks             []taskSummary `json:"tasks"`
-}
-
-type taskSummary struct {
-	Name      string `json:"name"`
-	PeriodNS  int64  `json:"period_ns"`
-	Runs      uint64 `json:"runs"`
-	Misses    uint64 `json:"misses"`
-	JitterP99 int64  `json:"jitter_p99_ns"`
+	Seconds           float64 `json:"seconds"`
+	Produced          uint64  `json:"produced"`  // records numbered on the machine
+	Delivered         uint64  `json:"delivered"` // of them, committed at the ground
+	Waiting           uint64  `json:"waiting"`   // neither delivered nor lost
+	Lost              uint64  `json:"lost"`
+	Readings          uint64  `json:"readings"`
+	DuplicatesDropped uint64  `json:"duplicates_dropped"` // frames
+	BytesOnLink       uint64  `json:"bytes_on_link"`
+	BytesPerReading   float64 `json:"bytes_per_reading"`
+	PublishToCommit   float64 `json:"publish_to_commit_p99_ms"`
+	machineSummary
 }
 
 func summarize(r *receiver, n *node.Node, elapsed time.Duration) (summary, error) {
@@ -233,10 +225,7 @@ func summarize(r *receiver, n *node.Node, elapsed time.Duration) (summary, error
 		s.BytesPerReading = float64(s.BytesOnLink) / float64(s.Readings)
 	}
 	s.PublishToCommit = float64(r.station.Index().Latency().Quantiles(0.99)[0]) / 1e6
-	for _, t := range n.TaskStats() {
-		s.Tasks = append(s.Tasks, taskSummary{Name: t.Component + "/" + t.Task, PeriodNS: int64(t.Period), Runs: t.Runs, Misses: t.Misses,
-			JitterP99: int64(t.JitterP99)})
-	}
+	s.machineSummary = machineSummaryOf(n)
 	return s, nil
 }
 
@@ -247,9 +236,6 @@ func (s summary) print(w io.Writer, asJSON bool) error {
 	fmt.Fprintf(w, "\n%d records (%d readings) in %.1f s: %d delivered, %d waiting, %d lost; %d frames came twice and were dropped\n",
 		s.Produced, s.Readings, s.Seconds, s.Delivered, s.Waiting, s.Lost, s.DuplicatesDropped)
 	fmt.Fprintf(w, "%d bytes on the link, %.2f per reading; 99 %% were committed on the ground within %.0f ms\n\n", s.BytesOnLink, s.BytesPerReading, s.PublishToCommit)
-	fmt.Fprintf(w, "%-28s %10s %10s %8s %12s\n", "task", "period", "runs", "misses", "jitter p99")
-	for _, t := range s.Tasks {
-		fmt.Fprintf(w, "%-28s %10s %10d %8d %12s\n", t.Name, time.Duration(t.PeriodNS), t.Runs, t.Misses, time.Duration(t.JitterP99).Round(time.Microsecond))
-	}
+	s.machineSummary.print(w)
 	return nil
 }

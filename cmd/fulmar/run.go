@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	crand "crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ import (
 type runOptions struct {
 	duration time.Duration
 	single   bool
+	json     bool
 	courier  bool   // this is the courier half
 	region   string // of the control half that lives already
 }
@@ -56,6 +58,7 @@ ground. The exit status is 1 if the machine went to its safe state meanwhile.`,
 	c.Flags().BoolVar(&o.single, "single", runtime.GOOS != "linux", "run both halves in one process")
 	c.Flags().String("data", d.Data, "folder of what must outlive the process")
 	c.Flags().StringArray("link", nil, "URL of a way to the ground, most preferred first; may be repeated")
+	c.Flags().BoolVar(&o.json, "json", false, "print how the machine was as one JSON object on stdout")
 	c.Flags().BoolVar(&o.courier, "courier-half", false, "")
 	c.Flags().StringVar(&o.region, "region", "", "")
 	for _, hidden := range []string{"courier-half", "region"} { // between the halves
@@ -94,6 +97,12 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 		err = m.halves(ctx, c, n)
 	}
 	stopWatching()
+	s := machineSummaryOf(n)
+	if o.json {
+		err = errors.Join(err, json.NewEncoder(c.OutOrStdout()).Encode(s))
+	} else {
+		s.print(c.OutOrStdout())
+	}
 	return errors.Join(err, <-watched)
 }
 
