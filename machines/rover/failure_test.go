@@ -58,7 +58,10 @@ func dependants(list []fulmar.Component, name string) map[string]bool {
 func TestEachComponentFailsAsItsPolicySays(t *testing.T) {
 	const failsAt, runs = 20 * time.Second, 80 * time.Second
 	for _, name := range []string{"world", "imu", "encoders", "gnss", "battery", "motors", "navigator", "drive", "mission"} {
-		for _, how := range []string{"killed", "stalled", "panicked"} {
+		for i, how := range []string{"killed", "stalled", "panicked"} {
+			if testing.Short() && (i+len(name))%3 != 0 {
+				continue // one of the three: the race detector takes its time
+			}
 			t.Run(name+" is "+how, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					hang := make(chan struct{})

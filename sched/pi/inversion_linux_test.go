@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,8 +137,30 @@ func lastCore(t *testing.T) int {
 }
 
 func TestInversion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures times, which a race detector disturbs")
+	}
 	inherits(t)
 	needRealTime(t)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a stop of the world waits for low in either case
+	runtime.GC()
+	// Others on the host may keep middle from its core, which ends the inversion: then it is tried again.
+	const attempts = 3
+	for n := 1; ; n++ {
+		wrong := inversions(t)
+		if len(wrong) == 0 {
+			return
+		}
+		t.Logf("attempt %d: %s", n, strings.Join(wrong, "; "))
+		if n == attempts {
+			t.Fatalf("not as it should be in any of %d attempts", attempts)
+		}
+	}
+}
+
+// inversions measures both locks with a middle that is busy for a while and for longer, and says what is not as it should be.
+func inversions(t *testing.T) (wrong []string) {
+	t.Helper()
 	const (
 		rounds  = 5
 		section = 4 * time.Millisecond
@@ -145,13 +168,12 @@ func TestInversion(t *testing.T) {
 		long    = 240 * time.Millisecond
 	)
 	core := lastCore(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a stop of the world waits for low in either case
 	kinds := []struct {
 		name string
 		new  func() sync.Locker
 	}{{"plain", func() sync.Locker { return new(plain) }}, {"pi", func() sync.Locker { return new(pi.Mutex) }}}
 	median := make(map[string]time.Duration)
-	runtime.GC()
+	note := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	t.Logf("%-6s %6s  high waits (median of %d; least, most) for a section of %s", "lock", "busy", rounds, section)
 	for _, busy := range []time.Duration{short, long} {
 		for _, k := range kinds {
@@ -169,15 +191,16 @@ func TestInversion(t *testing.T) {
 			t.Logf("%-6s %6s  %s (%s, %s)", k.name, busy, ms(m), ms(waits[0]), ms(waits[rounds-1]))
 			switch {
 			case k.name == "plain" && m < busy*8/10:
-				t.Errorf("without inheritance high waits %s while middle is busy for %s: no inversion, the test shows nothing", m, busy)
+				note("without inheritance high waits %s while middle is busy for %s: no inversion, the test shows nothing", m, busy)
 			case k.name == "pi" && m > 4*section:
-				t.Errorf("high waits %s for a section of %s while middle is busy for %s", m, section, busy)
+				note("high waits %s for a section of %s while middle is busy for %s", m, section, busy)
 			}
 		}
 	}
 	if s, l := median["plain"+short.String()], median["plain"+long.String()]; l < 2*s {
-		t.Errorf("without inheritance high waits %s and %s: not longer, the longer middle is busy", s, l)
+		note("without inheritance high waits %s and %s: not longer, the longer middle is busy", s, l)
 	}
+	return wrong
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)) }
