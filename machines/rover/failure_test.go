@@ -151,16 +151,18 @@ func drive(t *testing.T, d time.Duration, components []fulmar.Component) (map[st
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
-	health := make(map[string]node.ComponentHealth)
+	found := make(chan map[string]node.ComponentHealth, 1)
 	time.AfterFunc(d-5*time.Millisecond, func() {
+		health := make(map[string]node.ComponentHealth)
 		for _, h := range n.Health() {
 			health[h.Name] = h
 		}
+		found <- health
 	})
 	if err := n.Run(ctx); err != nil {
-		return health, fmt.Errorf("run: %w", err)
+		return <-found, fmt.Errorf("run: %w", err)
 	}
-	return health, nil
+	return <-found, nil
 }
 
 // Supervision works in virtual time too, in one goroutine: a step that hangs is given up, its component is made again, and a run
