@@ -36,11 +36,12 @@ func boot(t *testing.T, disk *simdisk.Disk, gain float64, d time.Duration, do fu
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	time.AfterFunc(time.Second, func() { do(n) })
-	time.AfterFunc(d-5*time.Millisecond, func() { seen, health = c.seen.Load().(tuning), n.MachineHealth() })
+	found := make(chan node.MachineHealth, 1)
+	time.AfterFunc(d-5*time.Millisecond, func() { found <- n.MachineHealth() })
 	if err := n.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return seen, health
+	return c.seen.Load().(tuning), <-found
 }
 
 func nothing(*node.Node) {}
