@@ -254,9 +254,12 @@ func lockPatiently(ctx context.Context, dir string) (unlock func() error, err er
 	defer cancel()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
-	for {
+	for tries := 0; ; tries++ {
 		if unlock, err = lock(dir); err == nil || !errors.Is(err, env.ErrLocked) {
 			return unlock, err
+		}
+		if tries == 10 {
+			slog.Info("another process has the machine's data, perhaps a courier half whose control half was killed; it is waited for", "data", dir, "at most", lockPatience)
 		}
 		select {
 		case <-again.C:
