@@ -23,8 +23,9 @@ type Params[T any] struct {
 type Parameters interface {
 	// Declared describes them, with their defaults.
 	Declared() []config.Setting
-	// Parse returns what the defaults come to under settings, later over earlier, to be given to Apply. It changes nothing.
-	Parse(settings ...config.Raw) (values any, err error)
+	// Parse returns what base comes to under settings, later over earlier, to be given to Apply. Base is a *T, or nil for the
+	// defaults. It changes nothing.
+	Parse(base any, settings ...config.Raw) (values any, err error)
 	// Apply makes values those in effect: a *T that Parse returned, of this or another component with the same parameters. It
 	// is for one goroutine at a time.
 	Apply(values any) error
@@ -45,8 +46,15 @@ func (p *Params[T]) Get() T { return p.value }
 func (p *Params[T]) Declared() []config.Setting { return config.Describe(&p.defaults) }
 
 // Parse implements Parameters.
-func (p *Params[T]) Parse(settings ...config.Raw) (any, error) {
+func (p *Params[T]) Parse(base any, settings ...config.Raw) (any, error) {
 	v := p.defaults
+	if base != nil {
+		b, ok := base.(*T)
+		if !ok {
+			return nil, fmt.Errorf("fulmar: %w: its parameters are %T, not %T", ErrSpec, &p.value, base)
+		}
+		v = *b
+	}
 	for _, r := range settings {
 		if err := r.Decode(&v); err != nil {
 			return nil, err

@@ -148,7 +148,7 @@ func parametersOf(s *fulmar.Spec, settings *config.Raw) error {
 	if settings != nil {
 		list = append(list, *settings)
 	}
-	values, err := s.Parameters.Parse(list...)
+	values, err := s.Parameters.Parse(nil, list...)
 	if err != nil {
 		return err
 	}

@@ -89,20 +89,19 @@ func (n *Node) restoreComponent(name string, set map[string]keptValue) error {
 		return errors.New("there is no such component with parameters")
 	}
 	now := textsOf(p.spec.Parameters.Values())
-	all := maps.Clone(now)
-	taken := make(map[string]keptValue)
+	texts, taken := make(map[string]string), make(map[string]keptValue)
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		v := set[key]
 		if file, ok := now[key]; !ok || file != v.Over {
 			n.o.Logger.Info("the machine's file has another value than when it was set: that one counts", "parameter", name+"."+key, "file", file, "set", v.Value)
 			continue
 		}
-		all[key], taken[key] = v.Value, v
+		texts[key], taken[key] = v.Value, v
 	}
 	if len(taken) == 0 {
 		return nil
 	}
-	values, err := p.spec.Parameters.Parse(config.Text(all, "what was set"))
+	values, err := p.spec.Parameters.Parse(p.spec.Parameters.Values(), config.Text(texts, "what was set"))
 	if err == nil {
 		err = p.spec.Parameters.Apply(values)
 	}
@@ -144,13 +143,13 @@ func (n *Node) keep() {
 
 // overlay puts what was set of a component over what the machine's file says, as long as that is the same as then.
 func (n *Node) overlay(p *part, file any) (any, error) {
-	all := textsOf(file)
+	now, set := textsOf(file), make(map[string]string)
 	for key, v := range n.kept[p.name] {
-		if all[key] == v.Over {
-			all[key] = v.Value
+		if now[key] == v.Over {
+			set[key] = v.Value
 		}
 	}
-	return p.spec.Parameters.Parse(config.Text(all, "what was set"))
+	return p.spec.Parameters.Parse(file, config.Text(set, "what was set"))
 }
 
 // forget drops what was set of parameters for which the machine's file says something else now.

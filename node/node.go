@@ -50,8 +50,8 @@ type Options struct {
 	Notify func(state string)
 	// Watchdog is between words that supervision works. 0 for none.
 	Watchdog time.Duration
-	// Probation is how long new parameters are on trial: if a component that they change fails within it, they are rolled back.
-	// Default 10 s.
+	// Probation is how long new parameters are on trial: if a component that they change, or that depends on one, fails within it, they are rolled
+	// back. Default 10 s.
 	Probation time.Duration
 	// StopTimeout bounds each component's Stop, and its Start. Default 5 s.
 	StopTimeout time.Duration

@@ -60,7 +60,7 @@ type result struct {
 // Reload puts the parameters that a machine's file, which read reads, says into effect: all of them as one version, or none. Before anything changes
 // all are validated, and each component that is an Accepter is asked. What is only looked at when a component is made ready
 // rebuilds it with its dependants; what is not leaves them running. It returns the version's number and what it changes; if that
-// is nothing there is no new version. If a component that it changes fails within Probation it is rolled back.
+// is nothing there is no new version. If a component that it changes, or that depends on one, fails within Probation it is rolled back.
 //
 // It may be called from any goroutine while Run or RunControl runs. From names the cause, for the event that tells of it.
 func (n *Node) Reload(ctx context.Context, from string, read func() ([]Configured, error)) (uint64, []Change, error) {
@@ -116,7 +116,7 @@ func (n *Node) compare(configured []Configured) ([]values, error) {
 		if p.spec.Parameters == nil {
 			continue
 		}
-		to, err := p.spec.Parameters.Parse(c.Settings.Parameters)
+		to, err := p.spec.Parameters.Parse(nil, c.Settings.Parameters)
 		if err == nil && len(n.kept[p.name]) > 0 {
 			to, err = n.overlay(p, to)
 		}
@@ -159,17 +159,18 @@ func (n *Node) over(parameters map[string]map[string]string, from string) ([]val
 			errs = append(errs, fmt.Errorf("node: no component %q has parameters", name))
 			continue
 		}
-		all := make(map[string]string)
-		for _, v := range config.ValuesOf(p.spec.Parameters.Values()) {
-			all[v.Key] = v.Value
-		}
-		maps.Copy(all, parameters[name])
-		to, err := p.spec.Parameters.Parse(config.Text(all, from))
+		to, err := p.spec.Parameters.Parse(p.spec.Parameters.Values(), config.Text(parameters[name], from))
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		list = append(list, p.changed(to)...)
+		changed := p.changed(to)
+		for _, c := range changesOf(changed) {
+			if strings.Contains(c.Parameter, "[") { // items of a list have no key of their own under which it could be remembered
+				errs = append(errs, fmt.Errorf("node: %s.%s is of a list: it can be changed in the machine's file only", name, c.Parameter))
+			}
+		}
+		list = append(list, changed...)
 	}
 	return list, errors.Join(errs...)
 }
@@ -289,11 +290,16 @@ func (n *Node) takeOut(ctx context.Context, e Executor, p *part, reason string) 
 	}
 }
 
-// rollBack goes back to the parameters before, if a component failed that the version in probation changed. The component is
-// down already.
+// needs reports whether a component is, or depends on, another, directly or not.
+func (n *Node) needs(p *part, name string) bool {
+	return p.name == name || slices.ContainsFunc(p.spec.DependsOn, func(d string) bool { return n.needs(n.part(d), name) })
+}
+
+// rollBack goes back to the parameters before, if a component failed that the version in probation changed, or that depends on
+// one. The component is down already.
 func (n *Node) rollBack(ctx context.Context, e Executor, p *part, cause error) {
 	v := n.version
-	if v.before == nil || n.now() > v.until || !slices.ContainsFunc(v.before, func(b values) bool { return b.part == p }) {
+	if v.before == nil || n.now() > v.until || !slices.ContainsFunc(v.before, func(b values) bool { return n.needs(p, b.part.name) }) {
 		return
 	}
 	n.apply(ctx, e, v.before)

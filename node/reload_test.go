@@ -208,6 +208,29 @@ func TestAFailureInProbationRollsBack(t *testing.T) {
 	}
 }
 
+// What a change breaks may be what depends on the component that is changed.
+func TestAFailureOfWhatDependsOnItRollsBackToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, drive := newTuned("bus", ""), newTuned("drive", "bus")
+		broken := func(tuning) error {
+			if got, ok := bus.seen.Load().(tuning); ok && got.Gain == 4 {
+				return errors.New("it swings")
+			}
+			return nil
+		}
+		drive.fails = broken
+		reloading(t, func(n *node.Node) {
+			if _, _, err := set(n, "bus", "gain", "4"); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(500 * time.Millisecond)
+			if got := bus.seen.Load(); got != (tuning{1, 5, "a"}) || bus.lives.Load() != 1 || drive.lives.Load() != 2 {
+				t.Errorf("the bus has %+v in its life %d, the drive is in its %d", got, bus.lives.Load(), drive.lives.Load())
+			}
+		}, nil, bus, drive)
+	})
+}
+
 const machineText = `
 device: rover
 components:

@@ -36,16 +36,26 @@ func (m *machineFile) watch(ctx context.Context, n *node.Node) (err error) {
 	defer signal.Stop(hangUp)
 	settled := time.NewTimer(0)
 	<-settled.C
+	waits := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-w.Errors:
 			slog.Error("changes of the machine's file may go unnoticed; SIGHUP makes it be read", "error", err)
-		case <-w.Events:
-			settled.Reset(settleTime)
+		case e := <-w.Events:
+			// What happens to other files may be a link of ours that leads elsewhere now; it must not put the reading off for ever.
+			if !waits || filepath.Clean(e.Name) == filepath.Clean(m.path) {
+				waits = true
+				settled.Reset(settleTime)
+			}
 		case <-settled.C:
-			if b, err := os.ReadFile(m.path); err == nil && !bytes.Equal(b, m.text) {
+			waits = false
+			switch b, err := os.ReadFile(m.path); {
+			case err != nil && m.text != nil:
+				m.text = nil // so that it is told once, and that what comes back is read
+				slog.Warn("the machine's file cannot be read; what is in effect stays", "error", err)
+			case err == nil && !bytes.Equal(b, m.text):
 				m.text = b
 				m.reload(ctx, n, m.path)
 			}

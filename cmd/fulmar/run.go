@@ -88,13 +88,14 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	text := m.text // what the machine is of; watch goes on to other ones
 	watched := make(chan error, 1)
 	watchCtx, stopWatching := context.WithCancel(ctx)
 	go func() { watched <- m.watch(watchCtx, n) }()
 	if o.single {
 		err = m.whole(ctx, n)
 	} else {
-		err = m.halves(ctx, c, n)
+		err = m.halves(ctx, c, n, text)
 	}
 	stopWatching()
 	s := machineSummaryOf(n)
@@ -107,10 +108,10 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 }
 
 // halves runs the control half here and the courier half in another process.
-func (m *machineFile) halves(ctx context.Context, c *cobra.Command, n *node.Node) error {
+func (m *machineFile) halves(ctx context.Context, c *cobra.Command, n *node.Node, text []byte) error {
 	// Another life of the courier half must be of the same machine, whatever has become of the file meanwhile.
 	same := filepath.Join(m.settings.Data, "running"+filepath.Ext(m.path))
-	if err := os.WriteFile(same, m.text, 0o600); err != nil {
+	if err := os.WriteFile(same, text, 0o600); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
 	courier := &node.CourierProcess{Command: func(region string) *exec.Cmd { return m.courierCommand(c, same, region) }, Logger: slog.Default()}
