@@ -30,10 +30,10 @@ type BMP388Component struct {
 // BMP388Params are what can be set.
 type BMP388Params struct {
 	Rate                    float64       `unit:"Hz" doc:"how often it measures: 200 or a half, a quarter, … of it" min:"1.5625" max:"200" rebuild:"true"`
-	PressureOversampling    int           `unit:"1" doc:"samples in a measurement: a power of two" min:"1" max:"32" rebuild:"true"`
-	TemperatureOversampling int           `unit:"1" doc:"samples in a measurement: a power of two" min:"1" max:"32" rebuild:"true"`
-	Filter                  int           `unit:"1" doc:"of the chip's low-pass: 0, 1, 3, 7, 15, 31, 63 or 127" min:"0" max:"127" rebuild:"true"`
-	Errors                  int           `unit:"1" doc:"borne in a row; after one more the device is set up anew" min:"1" max:"10000"`
+	PressureOversampling    int           `doc:"samples in a measurement: a power of two" min:"1" max:"32" rebuild:"true"`
+	TemperatureOversampling int           `doc:"samples in a measurement: a power of two" min:"1" max:"32" rebuild:"true"`
+	Filter                  int           `doc:"of the chip's low-pass: 0, 1, 3, 7, 15, 31, 63 or 127" min:"0" max:"127" rebuild:"true"`
+	Errors                  int           `doc:"borne in a row; after one more the device is set up anew" min:"1" max:"10000"`
 	Stale                   time.Duration `doc:"how long nothing may be new until the device is set up anew" min:"10ms" max:"10m"`
 }
 

@@ -28,7 +28,7 @@ func TestComponentPublishes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.NewReader[baro.Air]("baro", "air")
 		m := rig.Run(t, rig.Options(rig.NewBus(chip), baro.NewBMP388Component(), r))
-		time.Sleep(time.Second)
+		rig.Pass(time.Second)
 		if err := m.Stop(); err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ type MPU6050Params struct {
 	AccelRange int           `unit:"[g]" doc:"of acceleration, either way: 2, 4, 8 or 16" rebuild:"true"`
 	RateRange  int           `unit:"deg/s" doc:"of the rate of turn, either way: 250, 500, 1000 or 2000" rebuild:"true"`
 	Rate       int           `unit:"Hz" doc:"how often it measures: a divisor of 1000" min:"4" max:"1000" rebuild:"true"`
-	Errors     int           `unit:"1" doc:"borne in a row; after one more the device is set up anew" min:"1" max:"10000"`
+	Errors     int           `doc:"borne in a row; after one more the device is set up anew" min:"1" max:"10000"`
 	Stale      time.Duration `doc:"how long nothing may be new until the device is set up anew" min:"10ms" max:"10m"`
 }
 

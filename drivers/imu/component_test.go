@@ -31,7 +31,7 @@ func TestComponentPublishes(t *testing.T) {
 		})
 		r := rig.NewReader[imu.Sample]("imu", "sample")
 		m := rig.Run(t, rig.Options(bus, imu.NewMPU6050Component(), r))
-		time.Sleep(time.Second)
+		rig.Pass(time.Second)
 		if err := m.Stop(); err != nil {
 			t.Fatal(err)
 		}

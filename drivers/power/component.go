@@ -31,13 +31,13 @@ type INA219Component struct {
 type INA219Params struct {
 	Shunt      float64       `unit:"Ohm" doc:"resistor that the current flows through" min:"0.00001" max:"1000" rebuild:"true"`
 	MaxCurrent float64       `unit:"A" doc:"largest that is expected, either way; at most 320 mV across the shunt" min:"0.000001" max:"10000" rebuild:"true"`
-	Range16V   bool          `doc:"the bus has up to 16 V, not up to 26" rebuild:"true"`
-	Errors     int           `unit:"1" doc:"borne in a row; after one more the device is set up anew" min:"1" max:"10000"`
+	LowRange   bool          `doc:"measure up to 16 V, not up to 26" rebuild:"true"`
+	Errors     int           `doc:"borne in a row; after one more the device is set up anew" min:"1" max:"10000"`
 	Stale      time.Duration `doc:"how long nothing may be new until the device is set up anew" min:"10ms" max:"10m"`
 }
 
 func (p INA219Params) config() Config {
-	return Config{ShuntOhm: p.Shunt, MaxCurrentA: p.MaxCurrent, Range16V: p.Range16V}
+	return Config{ShuntOhm: p.Shunt, MaxCurrentA: p.MaxCurrent, Range16V: p.LowRange}
 }
 
 // Validate implements the machine's question whether the parameters fit together.

@@ -30,7 +30,7 @@ func TestComponentPublishes(t *testing.T) {
 		c := power.NewINA219Component()
 		c.Defaults.Shunt = 0.02
 		m := rig.Run(t, rig.Options(rig.NewBus(chip), c, r))
-		time.Sleep(time.Second)
+		rig.Pass(time.Second)
 		if err := m.Stop(); err != nil {
 			t.Fatal(err)
 		}

@@ -42,20 +42,20 @@ type PCA9685Component struct {
 // PCA9685Params are what can be set.
 type PCA9685Params struct {
 	Period     time.Duration `doc:"of the pulses" min:"656us" max:"41900us" rebuild:"true"`
-	Oscillator float64       `unit:"Hz" doc:"the chip's clock as measured; nominally 25 MHz" min:"1e6" max:"50e6" rebuild:"true"`
+	Oscillator float64       `unit:"MHz" doc:"the chip's clock, by which the pulses can be trimmed" min:"1" max:"50" rebuild:"true"`
 	OpenDrain  bool          `doc:"outputs are open where they are high, not driven" rebuild:"true"`
 	Timeout    time.Duration `doc:"how long pulses are put out without new ones" min:"1ms" max:"1m"`
-	Errors     int           `unit:"1" doc:"borne in a row; after one more the device is set up anew" min:"1" max:"10000"`
+	Errors     int           `doc:"borne in a row; after one more the device is set up anew" min:"1" max:"10000"`
 }
 
 func (p PCA9685Params) config() Config {
-	return Config{PeriodNs: p.Period.Nanoseconds(), OscillatorHz: p.Oscillator, OpenDrain: p.OpenDrain}
+	return Config{PeriodNs: p.Period.Nanoseconds(), OscillatorHz: 1e6 * p.Oscillator, OpenDrain: p.OpenDrain}
 }
 
 // NewPCA9685Component returns the component with its defaults: at 0x40 on i2c-1, with pulses each 20 ms, for servos.
 func NewPCA9685Component() *PCA9685Component {
 	return &PCA9685Component{Name: "pwm", Resource: hal.Resource{Path: "i2c-1", Address: 0x40},
-		Defaults: PCA9685Params{Period: 20 * time.Millisecond, Oscillator: 25e6, Timeout: 200 * time.Millisecond, Errors: 10}}
+		Defaults: PCA9685Params{Period: 20 * time.Millisecond, Oscillator: 25, Timeout: 200 * time.Millisecond, Errors: 10}}
 }
 
 // Pulses are how long each output is high in a period. 0 is off. What is no time from 0 to the period is off too, and the
@@ -112,17 +112,15 @@ func (c *PCA9685Component) write(s *fulmar.Step) error {
 	if errors.Is(err, ErrReset) {
 		return err
 	}
-	if failure := c.watch.Saw(s, true, err); failure != nil {
-		return failure
-	}
+	failure := c.watch.Saw(s, true, err)
 	switch {
-	case err != nil:
+	case failure != nil || err != nil: // the watch has said what there is to say
 	case c.silence >= p.Timeout || c.version == 0:
 		s.Degraded("no command")
 	case wrong:
 		s.Degraded("a pulse that cannot be: its output is off")
 	}
-	return nil
+	return failure
 }
 
 // wanted returns what is to be put out, in ns, and whether something else was asked for.

@@ -81,7 +81,7 @@ func TestComponentPutsOut(t *testing.T) {
 		on := func() {
 			t.Helper()
 			m.Until("pwm", "ok", time.Second, rig.IsOK)
-			time.Sleep(20 * time.Millisecond)
+			rig.Pass(20 * time.Millisecond)
 			if a, b, other := c.high(0), c.high(1), c.high(2); math.Abs(a-1.5e6) > 2500 || math.Abs(b-1e6) > 2500 || other != 0 {
 				t.Errorf("high for %v, %v and %v ns", a, b, other)
 			}
@@ -103,12 +103,12 @@ func TestComponentPutsOut(t *testing.T) {
 		on()
 
 		c.reset()
-		m.Until("pwm", "made again", time.Second, func(h fulmar.Health) bool { return h.Restarts == 1 })
+		m.Until("pwm", "made again", 200*time.Millisecond, func(h fulmar.Health) bool { return h.Restarts == 1 })
 		on()
 
 		until := make(chan struct{})
 		bus.Hang(until)
-		time.Sleep(100 * time.Millisecond) // in the midst of a call
+		rig.Pass(100 * time.Millisecond) // in the midst of a call
 		bus.Hang(nil)                      // what comes after it is not held back
 		m.Until("pwm", "given up", 3*time.Second, func(h fulmar.Health) bool { return h.Status == fulmar.StatusFailed })
 		off()

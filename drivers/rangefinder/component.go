@@ -31,12 +31,12 @@ type VL53L1XComponent struct {
 
 // VL53L1XParams are what can be set.
 type VL53L1XParams struct {
-	Mode     string        `doc:"how far it looks: 3.6, 2.9 or 1.36 m; the farther, the more light disturbs it" choices:"long,medium,short" rebuild:"true"`
-	Budget   time.Duration `doc:"for one measurement; more of it makes it finer" min:"20ms" max:"1s" rebuild:"true"`
-	Period   time.Duration `doc:"from one measurement to the next, at least the budget" min:"20ms" max:"1m" rebuild:"true"`
-	Pullup18 bool          `doc:"the bus is pulled up to 1.8 V, not to 2.8 V and more" rebuild:"true"`
-	Errors   int           `unit:"1" doc:"borne in a row; after one more the device is set up anew" min:"1" max:"10000"`
-	Stale    time.Duration `doc:"how long nothing may be new until the device is set up anew" min:"10ms" max:"10m"`
+	Mode      string        `doc:"how far it looks: 3.6, 2.9 or 1.36 m; the farther, the more light disturbs it" choices:"long,medium,short" rebuild:"true"`
+	Budget    time.Duration `doc:"for one measurement; more of it makes it finer" min:"20ms" max:"1s" rebuild:"true"`
+	Period    time.Duration `doc:"from one measurement to the next, at least the budget" min:"20ms" max:"1m" rebuild:"true"`
+	LowPullup bool          `doc:"the bus is pulled up to 1.8 V, not to 2.8 V and more" rebuild:"true"`
+	Errors    int           `doc:"borne in a row; after one more the device is set up anew" min:"1" max:"10000"`
+	Stale     time.Duration `doc:"how long nothing may be new until the device is set up anew" min:"10ms" max:"10m"`
 }
 
 // modeNames are the modes as parameters have them.
@@ -44,7 +44,7 @@ var modeNames = []string{Long: "long", Medium: "medium", Short: "short"}
 
 func (p VL53L1XParams) config() Config {
 	return Config{Mode: Mode(max(0, slices.Index(modeNames, p.Mode))), BudgetUs: uint32(p.Budget.Microseconds()), PeriodMs: uint32(p.Period.Milliseconds()),
-		Pullup1V8: p.Pullup18}
+		Pullup1V8: p.LowPullup}
 }
 
 func (p VL53L1XParams) watch() drivers.Watch { return drivers.Watch{Errors: p.Errors, Stale: p.Stale} }

@@ -35,7 +35,7 @@ func TestComponentPublishes(t *testing.T) {
 			})
 			r := rig.NewReader[rangefinder.Distance]("rangefinder", "distance")
 			m := rig.Run(t, rig.Options(bus, rangefinder.NewVL53L1XComponent(), r))
-			time.Sleep(time.Second)
+			rig.Pass(time.Second)
 			if err := m.Stop(); err != nil {
 				t.Fatal(err)
 			}

@@ -108,13 +108,13 @@ func (d Device) end(t *testing.T, m *Machine, kept func() error) {
 	}
 }
 
-// silentForLong is no reason to give up: what is silent for half an hour is back within 11 s.
+// silentForLong is no reason to give up: what is silent for ten minutes is back within 11 s.
 func (d Device) silentForLong(t *testing.T) {
 	bus := NewBus(d.Chip)
 	m, name, other := d.run(t, bus)
 	kept := other.keepsRate()
 	bus.Set(haltest.Fault{Trouble: haltest.Silent})
-	time.Sleep(10 * time.Minute)
+	Pass(10 * time.Minute)
 	bus.Set()
 	m.Until(name, "back", 11*time.Second, IsOK)
 	d.end(t, m, kept)
@@ -128,7 +128,7 @@ func (d Device) momentary(t *testing.T) {
 	before := m.Health(name)
 	bus.Set(haltest.Fault{Trouble: haltest.Silent, For: 2})
 	for range 500 {
-		time.Sleep(time.Millisecond)
+		Pass(time.Millisecond)
 		if h := m.Health(name); h.Status != before.Status || h.ChangedSeq != before.ChangedSeq {
 			t.Fatalf("two errors, and it is %v: %s", h.Status, h.Reason)
 		}
@@ -162,7 +162,7 @@ func (d Device) hangs(t *testing.T) {
 	until := make(chan struct{})
 	bus.Hang(until)
 	m.Until(name, "failed", 3*time.Second, func(h fulmar.Health) bool { return h.Status == fulmar.StatusFailed })
-	time.Sleep(5 * time.Second)
+	Pass(5 * time.Second)
 	if err := kept(); err != nil {
 		t.Error(err)
 	}

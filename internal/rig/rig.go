@@ -95,29 +95,36 @@ func (m *Machine) Until(name, what string, limit time.Duration, is func(fulmar.H
 			h := m.Health(name)
 			m.t.Fatalf("%s is not %s within %s: it is %v: %q, made again %d times, last error %q", name, what, limit, h.Status, h.Reason, h.Restarts, h.LastError)
 		}
-		time.Sleep(time.Millisecond)
+		Pass(time.Millisecond)
 	}
 	return time.Since(from)
 }
 
+// Pass lets time of the bubble pass.
+func Pass(d time.Duration) { <-time.After(d) }
+
 // IsOK is a health to wait for.
 func IsOK(h fulmar.Health) bool { return h.Status == fulmar.StatusOK }
 
-// Reader is a component that keeps what a port had, and when. It is none of those that go down with the port's.
+// Reader is a component that keeps what a port had. It is none of those that go down with the port's.
 type Reader[T any] struct {
 	source string
 	from   string
 	in     fulmar.In[T]
 	last   uint64
 
-	mu     sync.Mutex // guards what is below
+	mu     sync.Mutex // guards values
 	values []T
-	at     []time.Duration
 }
 
 // NewReader returns a reader of a component's port.
 func NewReader[T any](component, port string) *Reader[T] {
 	return &Reader[T]{source: component + "/" + port, from: component}
+}
+
+// Room makes room for values, so that taking them allocates nothing.
+func (r *Reader[T]) Room(values int) {
+	r.values = make([]T, 0, values)
 }
 
 // Spec implements fulmar.Component.
@@ -126,12 +133,12 @@ func (r *Reader[T]) Spec() fulmar.Spec {
 		Name: "read", Period: time.Millisecond, Reads: []fulmar.Input{r.in.From(r.source)}, Step: r.read}}}
 }
 
-func (r *Reader[T]) read(s *fulmar.Step) error {
+func (r *Reader[T]) read(*fulmar.Step) error {
 	if v := r.in.Version(); v != r.last {
 		r.last = v
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.values, r.at = append(r.values, r.in.Get()), append(r.at, s.Now)
+		r.values = append(r.values, r.in.Get())
 	}
 	return nil
 }
