@@ -23,6 +23,7 @@ type ReceiverComponent struct {
 	params   fulmar.Params[ReceiverParams]
 	line     fulmar.Handle[hal.UART]
 	receiver *Receiver
+	setup    Settings
 
 	// What follows is poll's own.
 	settings fulmar.In[ReceiverParams]
@@ -33,6 +34,8 @@ type ReceiverComponent struct {
 	solved   time.Duration // when the last solution came, or the first step
 	reported time.Duration // when the status was
 	told     Progress      // of the configuration
+	unasked  int           // solutions by sentences, which were switched off
+	unset    bool          // so many that the receiver is set up again, and there was none by NAV-PVT since
 }
 
 // ReceiverParams are what can be set.
@@ -125,7 +128,8 @@ func (c *ReceiverComponent) Start(context.Context) error {
 	if !p.Configure {
 		return nil
 	}
-	return c.receiver.Configure(p.setup())
+	c.setup = p.setup()
+	return c.receiver.Configure(c.setup)
 }
 
 // Renew implements fulmar.Renewer.
@@ -164,6 +168,32 @@ func (c *ReceiverComponent) take(s *fulmar.Step, f *Fix) {
 	c.fix.Set(v)
 	c.solved = s.Now
 	c.has(s, v.Fix)
+	c.keepsSetup(s, f.Protocol)
+}
+
+// unaskedFor is how many solutions in a row come by sentences until a receiver counts as one that has lost its setup. A few may be
+// on their way when it is set up.
+const unaskedFor = 4
+
+// keepsSetup sets the receiver up again where it sends what it was told not to: its power may have failed for a moment, or another
+// one was plugged in.
+func (c *ReceiverComponent) keepsSetup(s *fulmar.Step, by Protocol) {
+	switch {
+	case by == UBX:
+		c.unasked, c.unset = 0, false
+		return
+	case c.told != Configured:
+		return
+	}
+	if c.unasked++; c.unasked < unaskedFor {
+		return
+	}
+	c.unasked = 0
+	if !c.unset {
+		c.unset = true
+		s.Event(fulmar.Warning, "the receiver has lost its setup, or it is at another of its ports")
+	}
+	_ = c.receiver.Configure(c.setup) // it was taken before, and none is under way
 }
 
 // has tells when the fix comes and goes.
@@ -200,6 +230,8 @@ func (c *ReceiverComponent) judge(s *fulmar.Step, p ReceiverParams, status *Stat
 		s.Degraded("no fix")
 	case c.told == ConfigureFailed:
 		s.Degraded("the receiver does not take its setup")
+	case c.unset:
+		s.Degraded("the receiver does not keep its setup")
 	default:
 		s.OK()
 	}

@@ -264,6 +264,48 @@ func TestComponentConfigures(t *testing.T) {
 	})
 }
 
+// A receiver that has lost its setup, and sends sentences again, gets it again; its solutions go on meanwhile.
+func TestComponentSetsUpAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, fixes := gnss.NewReceiverComponent(), rig.NewReader[gnss.Solution]("gnss", "fix")
+		c.Defaults.Configure, c.Defaults.Period = true, 200*time.Millisecond
+		u := &chip{protocol: "18.00"}
+		line := &lockedLine{h: u}
+		m := rig.Run(t, rig.Options(line, c, fixes))
+		send := func(p []byte) (requests int) {
+			line.mu.Lock()
+			u.send(p)
+			line.mu.Unlock()
+			rig.Pass(time.Second)
+			line.mu.Lock()
+			defer line.mu.Unlock()
+			return len(u.requests)
+		}
+		once := send(nil)
+		if want := 3 + len(nmea8()); once != want {
+			t.Fatalf("%d requests, want %d", once, want)
+		}
+		for n := range 3 { // on their way before they were switched off
+			if got := send(encode(burst(n)...)); got != once {
+				t.Fatalf("after %d solutions by sentences it is set up again", n+1)
+			}
+		}
+		m.Until("gnss", "ok", 0, rig.IsOK)
+		send(encode(burst(3)...))
+		if got := send(encode(burst(4)...)); got != 2*once {
+			t.Errorf("%d requests, want %d", got, 2*once)
+		}
+		if h := m.Health("gnss"); h.Reason != "the receiver does not keep its setup" || h.Restarts != 0 || !strings.HasPrefix(h.LastEvent, "the receiver has lost its setup") {
+			t.Errorf("%+v", h)
+		}
+		send(pvt(6))
+		m.Until("gnss", "ok", 0, rig.IsOK)
+		if got := len(fixes.Values()); got != 6 {
+			t.Errorf("%d solutions of 6", got)
+		}
+	})
+}
+
 // lockedLine is a host of which each line is the same.
 type lockedLine struct {
 	mu sync.Mutex // guards h

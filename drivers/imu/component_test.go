@@ -11,6 +11,7 @@ import (
 	"github.com/fulmar-io/fulmar/hal"
 	"github.com/fulmar-io/fulmar/hal/haltest"
 	"github.com/fulmar-io/fulmar/internal/rig"
+	"github.com/fulmar-io/fulmar/node"
 )
 
 func TestComponentOnBadBuses(t *testing.T) {
@@ -64,4 +65,43 @@ func TestParameters(t *testing.T) {
 	if p := imu.NewMPU6050Component().Defaults; p.Validate() != nil {
 		t.Error(p.Validate())
 	}
+}
+
+// What a machine's file says of the hardware holds for each life of the component.
+func TestComponentFromAFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := rig.NewBus(func() hal.I2C { return newModel().I2C() })
+		o := rig.Options(bus)
+		o.Configured = []node.Configured{{Name: "front", Component: imu.NewMPU6050Component(), Settings: node.ComponentSettings{Type: "imu/mpu6050",
+			Hardware: map[string]node.ResourceSettings{"bus": {Path: "i2c-3", Address: 0x69}}}}}
+		m := rig.Run(t, o)
+		m.Until("front", "ok", time.Second, rig.IsOK)
+		bus.Unplug(true)
+		m.Until("front", "failed", time.Second, func(h fulmar.Health) bool { return h.Status == fulmar.StatusFailed })
+		bus.Unplug(false)
+		m.Until("front", "back", time.Second, func(h fulmar.Health) bool { return rig.IsOK(h) && h.Restarts == 1 })
+		want := hal.Resource{Kind: hal.KindI2C, Path: "i2c-3", Address: 0x69}
+		if got := bus.Opened(); len(got) != 2 || got[0] != want || got[1] != want {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// Answers that cannot be are trouble of another kind than silence, with the same end.
+func TestComponentOfADisturbedChip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := rig.NewBus(func() hal.I2C { return newModel().I2C() })
+		r := rig.NewReader[imu.Sample]("imu", "sample")
+		m := rig.Run(t, rig.Options(bus, imu.NewMPU6050Component(), r))
+		m.Until("imu", "ok", time.Second, rig.IsOK)
+		bus.Set(haltest.Fault{Trouble: haltest.Answered, Match: []byte{0x3A}, Answer: []byte{1, 0, 0, 0, 0, 0, 0, 0x80, 0}}) // −60 °C
+		had := len(r.Values())
+		m.Until("imu", "degraded", time.Second, func(h fulmar.Health) bool { return h.Reason == "reading the device fails" })
+		m.Until("imu", "failed", time.Second, func(h fulmar.Health) bool {
+			return h.LastError == "task read: imu: mpu6050: read: an answer that this chip cannot give, 21 times in a row"
+		})
+		if got := len(r.Values()) - had; got > 1 {
+			t.Errorf("%d samples that cannot be", got)
+		}
+	})
 }

@@ -109,7 +109,7 @@ func TestComponentPutsOut(t *testing.T) {
 		until := make(chan struct{})
 		bus.Hang(until)
 		rig.Pass(100 * time.Millisecond) // in the midst of a call
-		bus.Hang(nil)                      // what comes after it is not held back
+		bus.Hang(nil)                    // what comes after it is not held back
 		m.Until("pwm", "given up", 3*time.Second, func(h fulmar.Health) bool { return h.Status == fulmar.StatusFailed })
 		off()
 		close(until)
