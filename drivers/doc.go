@@ -8,4 +8,7 @@
 // readings in SI units, whether they are new, and the first error. What had an error behind it is not passed on.
 //
 // A device belongs to the goroutine that reads it. Components import the rooms below; these import hal, and the adapter.
+//
+// Each room has the component too, for machines from files: its Register makes it known. Watch is what these have in common, and
+// serves a component of one's own as well: it says in the health how a device is, and when it is to be set up anew.
 package drivers

@@ -215,7 +215,7 @@ func printTypes(w io.Writer, types *fulmar.Types) error {
 		}
 		for _, h := range s.Hardware {
 			r := h.Resource()
-			fmt.Fprintf(table, "  hardware\t%s\t%s\t%s\t\n", h.Name(), r.Kind, r.Path)
+			fmt.Fprintf(table, "  hardware\t%s\t%s\t%s\t\n", h.Name(), r.Kind, place(r))
 		}
 		for _, t := range s.Tasks {
 			fmt.Fprintf(table, "  task\t%s\t%s\t\t\n", t.Name, t.Period)
@@ -226,6 +226,17 @@ func printTypes(w io.Writer, types *fulmar.Types) error {
 		fmt.Fprintln(w)
 	}
 	return nil
+}
+
+// place is where a piece of hardware is, unless the machine's file says otherwise.
+func place(r hal.Resource) string {
+	switch {
+	case r.Kind == hal.KindI2C:
+		return fmt.Sprintf("%s at %#02x", r.Path, r.Address)
+	case r.RateHz > 0:
+		return fmt.Sprintf("%s at %d Hz", r.Path, r.RateHz)
+	}
+	return r.Path
 }
 
 // completeKinds are the kinds for the shell.

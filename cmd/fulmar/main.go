@@ -14,6 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/drivers/baro"
+	"github.com/fulmar-io/fulmar/drivers/gnss"
+	"github.com/fulmar-io/fulmar/drivers/imu"
+	"github.com/fulmar-io/fulmar/drivers/power"
+	"github.com/fulmar-io/fulmar/drivers/pwm"
+	"github.com/fulmar-io/fulmar/drivers/rangefinder"
 	"github.com/fulmar-io/fulmar/ground/broker"
 	"github.com/fulmar-io/fulmar/machines/rover"
 )
@@ -38,6 +44,12 @@ func main() {
 func types() *fulmar.Types {
 	t := new(fulmar.Types)
 	rover.Register(t)
+	gnss.Register(t)
+	imu.Register(t)
+	baro.Register(t)
+	power.Register(t)
+	rangefinder.Register(t)
+	pwm.Register(t)
 	return t
 }
 

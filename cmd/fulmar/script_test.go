@@ -59,11 +59,17 @@ func noiseLog(messages int) []byte {
 	return b
 }
 
-// Every command, from the outside. The scripts' own commands are below; each finds a flight of flightMessages in flight.ulg.
+// Every command, from the outside. The scripts' own commands are below; each finds a flight of flightMessages in flight.ulg, and
+// the machines that are part of the project in $MACHINES.
 func TestScripts(t *testing.T) {
+	machines, err := filepath.Abs("../../machines")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("MACHINES", machines)
 			return os.WriteFile(filepath.Join(e.WorkDir, "flight.ulg"), flightLog(flightMessages), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
