@@ -236,6 +236,7 @@ func Allocates(t *testing.T, o node.Options, happens, ends func()) {
 			if err := task.Step(now, 20*time.Millisecond); err != nil {
 				t.Fatal(err)
 			}
+			task.Leave()
 		}
 	}
 	for range 200 {
