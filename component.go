@@ -59,8 +59,8 @@ type Component interface {
 }
 
 // A Starter is a Component with something to do before its tasks run: open, calibrate, allocate. It is called after the
-// components it depends on have started. An error at the machine's start ends that; what had started is stopped again. Later, when
-// the component is rebuilt, it counts as another failure.
+// components it depends on have started. An error at the machine's start ends that, and what had started is stopped again, unless
+// the component's Restart says FromStart. Later, when the component is rebuilt, it counts as another failure.
 type Starter interface {
 	Start(ctx context.Context) error
 }
@@ -118,6 +118,10 @@ type Spec struct {
 type Restart struct {
 	// Never: the component stays down when it has failed, as one that is no Renewer does.
 	Never bool
+	// FromStart: a Start that fails at the machine's start is a failure like any later one: the machine starts without the component,
+	// and without what depends on it, until it can be made again. It is for what may be unplugged. Otherwise the machine does not
+	// start.
+	FromStart bool
 	// Backoff is how long the first rebuild waits, and at most MaxBackoff; each further one within Window waits twice as
 	// long as the one before. What is waited is drawn from the upper half of that. Defaults 100 ms and 10 s.
 	Backoff, MaxBackoff time.Duration

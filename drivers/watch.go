@@ -15,10 +15,10 @@ var ErrStale = errors.New("the device has nothing new")
 // degradedAfter is how many errors in a row a component says of itself: one or two are a moment's trouble of a bus.
 const degradedAfter = 3
 
-// Restart is the policy of a component whose device may come back at any time: it is made ready again and again, at last every
-// 5 to 10 s, for ever. So it is never down for good, and does not take a machine to its safe state: where that is
-// wanted, the machine's file says most.
-func Restart() fulmar.Restart { return fulmar.Restart{Most: 1000} }
+// Restart is the policy of a component whose device may come, or come back, at any time: from the machine's start on it is made
+// ready again and again, at last every 5 to 10 s, for ever. So it is never down for good, and does not take a machine to its safe
+// state: where that is wanted, the machine's file says most, or that it must be there from the start.
+func Restart() fulmar.Restart { return fulmar.Restart{Most: 1000, FromStart: true} }
 
 // Watch says in a component's health how its device is, and decides when the component fails, so that it is rebuilt and the
 // device is set up anew. The zero Watch with its two fields set is valid. It belongs to one task.

@@ -49,6 +49,7 @@ type TaskSettings struct {
 // RestartSettings are a restart policy. What is left out is as the type says.
 type RestartSettings struct {
 	Never      bool          `doc:"it stays down when it has failed"`
+	FromStart  *bool         `doc:"the machine starts without it when it cannot be made ready at the start, and goes on trying"`
 	Backoff    time.Duration `doc:"how long the first rebuild waits" min:"1ms" max:"1h"`
 	MaxBackoff time.Duration `doc:"and each further one at most" min:"1ms" max:"1h"`
 	Most       int           `doc:"failures within window that are followed by a rebuild" min:"1" max:"1000"`
@@ -240,6 +241,9 @@ func (t TaskSettings) over(f fulmar.Task) fulmar.Task {
 
 func (r RestartSettings) over(f fulmar.Restart) fulmar.Restart {
 	f.Never = f.Never || r.Never
+	if r.FromStart != nil {
+		f.FromStart = *r.FromStart
+	}
 	for _, d := range []struct {
 		from time.Duration
 		to   *time.Duration

@@ -78,7 +78,7 @@ func (p *CourierProcess) Finish() error {
 	return <-p.ended
 }
 
-// PID returns the process's id.
+// pid returns the process's id.
 func (r *courierRun) pid() int { return r.cmd.Process.Pid }
 
 func (p *CourierProcess) begin(region string) (*courierRun, error) {

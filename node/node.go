@@ -382,16 +382,32 @@ func (n *Node) recover() error {
 	return nil
 }
 
-// Start starts the components in order. If one fails, those that had started are stopped again.
+// Start starts the components in order. If one fails, those that had started are stopped again, unless its policy lets the machine
+// start without it.
 func (n *Node) Start(ctx context.Context) error {
 	for _, p := range n.parts {
+		if !n.dependenciesUp(p) {
+			p.to(waiting)
+			p.until = n.now()
+			p.monitor.Set(fulmar.StatusStopped, "it depends on what has not started")
+			continue
+		}
 		p.to(starting)
-		if err := n.start(ctx, p); err != nil {
-			p.monitor.Fail(int64(n.now()), err.Error())
+		err := n.start(ctx, p)
+		if err == nil {
+			p.to(up)
+			continue
+		}
+		p.monitor.Fail(int64(n.now()), err.Error())
+		_, renews := p.component.(fulmar.Renewer)
+		if r := p.spec.Restart; !r.FromStart || r.Never || !renews || ctx.Err() != nil {
 			err = fmt.Errorf("node: component %q: %w", p.name, err)
 			return errors.Join(err, n.Stop(context.WithoutCancel(ctx)))
 		}
-		p.to(up)
+		n.o.Logger.Error("the machine starts without a component, and goes on trying", "component", p.name, "error", err)
+		n.house.event(fulmar.Error, fmt.Sprintf("component %s failed: %v", p.name, err))
+		n.takeDown(ctx, nil, p)
+		n.wait(p)
 	}
 	return nil
 }
@@ -413,11 +429,13 @@ func (n *Node) Stop(ctx context.Context) error {
 	return err
 }
 
-// Tasks returns what an executor is to run: the components' tasks and the node's own.
+// Tasks returns what an executor is to run from the start: the tasks of the components that have started, and last the node's own.
 func (n *Node) Tasks() []*sched.Task {
 	list := make([]*sched.Task, 0, len(n.tasks)+1)
 	for _, t := range n.tasks {
-		list = append(list, t.scheduled())
+		if t.part.state == up {
+			list = append(list, t.scheduled())
+		}
 	}
 	return append(list, n.house.task)
 }

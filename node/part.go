@@ -84,7 +84,7 @@ func (l lifecycle) String() string {
 }
 
 var next = [...][]lifecycle{
-	down:     {starting},
+	down:     {starting, waiting},
 	starting: {up, stopping, down},
 	up:       {stopping},
 	stopping: {down, waiting, lost},

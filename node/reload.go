@@ -178,21 +178,23 @@ func (n *Node) over(parameters map[string]map[string]string, from string) ([]val
 // changed returns what is to be changed for a component's parameters to be others; nothing if they are.
 func (p *part) changed(to any) []values {
 	v := values{part: p, values: to}
-	now := config.ValuesOf(p.spec.Parameters.Values())
+	now := textsOf(p.spec.Parameters.Values())
 	rebuilds := make(map[string]bool)
 	for _, d := range p.spec.Parameters.Declared() {
 		rebuilds[d.Key] = d.Tag.Get("rebuild") == "true"
 	}
-	for i, next := range config.ValuesOf(to) {
-		if i < len(now) && now[i].Value == next.Value {
-			continue
+	note := func(c Change) {
+		key, _, _ := strings.Cut(c.Parameter, "[") // of a list, for its items
+		v.changes, v.rebuild = append(v.changes, c), v.rebuild || rebuilds[key]
+	}
+	for _, next := range config.ValuesOf(to) {
+		from, had := now[next.Key]
+		if delete(now, next.Key); !had || from != next.Value {
+			note(Change{Component: p.name, Parameter: next.Key, From: from, To: next.Value})
 		}
-		c := Change{Component: p.name, Parameter: next.Key, To: next.Value}
-		if i < len(now) {
-			c.From = now[i].Value
-		}
-		v.changes = append(v.changes, c)
-		v.rebuild = v.rebuild || rebuilds[next.Key]
+	}
+	for _, key := range slices.Sorted(maps.Keys(now)) { // items that a list has no more
+		note(Change{Component: p.name, Parameter: key, From: now[key]})
 	}
 	if len(v.changes) == 0 {
 		return nil

@@ -292,3 +292,64 @@ func TestWhatDoesNotRunIsNotReloaded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// course is a component whose parameters are a list.
+type course struct {
+	lives  *atomic.Int64
+	params fulmar.Params[waypoints]
+}
+
+type waypoints struct {
+	Way []string `rebuild:"true"`
+}
+
+func (c *course) Renew() fulmar.Component     { return &course{lives: c.lives} }
+func (c *course) Start(context.Context) error { c.lives.Add(1); return nil }
+
+func (c *course) Spec() fulmar.Spec {
+	return fulmar.Spec{Name: "course", Parameters: c.params.As(waypoints{Way: []string{"home"}}),
+		Tasks: []fulmar.Task{{Name: "go", Period: time.Second, Step: func(*fulmar.Step) error { return nil }}}}
+}
+
+// A list is compared item by item, and changed in the machine's file only.
+func TestListsAreReloaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lives atomic.Int64
+		types := new(fulmar.Types)
+		types.Register(fulmar.Type{Name: "test/course", New: func() fulmar.Component { return &course{lives: &lives} }})
+		read := func(way string) ([]node.Configured, error) {
+			s, loaded, err := loadFile(t, "device: rover\ncomponents: {course: {type: test/course, parameters: {way: "+way+"}}}\n")
+			if err != nil {
+				return nil, err
+			}
+			return s.NewComponents(types, loaded)
+		}
+		first, err := read("[gate, pier]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		reloading(t, func(n *node.Node) {
+			want := int64(1)
+			for _, c := range []struct{ way, changes string }{
+				{"[gate, pier]", "[]"},
+				{"[gate, pier, home]", "[course.way[2]  → home]"},
+				{"[pier]", "[course.way[0] gate → pier course.way[1] pier →  course.way[2] home → ]"},
+			} {
+				_, changes, err := n.Reload(t.Context(), "the file", func() ([]node.Configured, error) { return read(c.way) })
+				if err != nil || fmt.Sprint(changes) != c.changes {
+					t.Errorf("%s: %v, %v", c.way, changes, err)
+				}
+				if len(changes) > 0 {
+					want++
+				}
+				<-time.After(time.Second)
+				if lives.Load() != want {
+					t.Errorf("%s: it is in its life %d, want %d", c.way, lives.Load(), want)
+				}
+			}
+			if _, _, err := set(n, "course", "way", "home"); err == nil || !strings.Contains(err.Error(), "can be changed in the machine's file only") {
+				t.Error(err)
+			}
+		}, func(o *node.Options) { o.Configured = first })
+	})
+}

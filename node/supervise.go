@@ -119,21 +119,40 @@ func (n *Node) fail(ctx context.Context, e Executor, p *part, cause error) {
 	}
 	n.rollBack(ctx, e, p, cause)
 	r := p.spec.Restart.WithDefaults()
-	p.failures = slices.DeleteFunc(p.failures, func(at time.Duration) bool { return at < now-r.Window })
-	p.failures = append(p.failures, now)
+	n.count(p, r)
 	switch _, renews := p.component.(fulmar.Renewer); {
 	case r.Never || !renews:
 		n.lose(ctx, e, p, cause.Error())
 	case len(p.failures) > r.Most:
 		n.lose(ctx, e, p, fmt.Sprintf("%v; it failed %d times within %s and stays down", cause, len(p.failures), r.Window))
 	default:
-		wait := r.Backoff
-		for i := 1; i < len(p.failures) && wait < r.MaxBackoff; i++ {
-			wait *= 2
-		}
-		wait = min(wait, r.MaxBackoff)
-		p.until = now + wait/2 + time.Duration(n.rand()*float64(wait/2))
+		p.until = n.backoff(p, r)
 	}
+}
+
+// wait has a component that is down wait for its first rebuild.
+func (n *Node) wait(p *part) {
+	r := p.spec.Restart.WithDefaults()
+	p.to(waiting)
+	n.count(p, r)
+	p.until = n.backoff(p, r)
+}
+
+// count counts a failure.
+func (n *Node) count(p *part, r fulmar.Restart) {
+	now := n.now()
+	p.failures = slices.DeleteFunc(p.failures, func(at time.Duration) bool { return at < now-r.Window })
+	p.failures = append(p.failures, now)
+}
+
+// backoff returns when a component may be rebuilt.
+func (n *Node) backoff(p *part, r fulmar.Restart) time.Duration {
+	wait := r.Backoff
+	for i := 1; i < len(p.failures) && wait < r.MaxBackoff; i++ {
+		wait *= 2
+	}
+	wait = min(wait, r.MaxBackoff)
+	return n.now() + wait/2 + time.Duration(n.rand()*float64(wait/2))
 }
 
 // rand returns a number from 0 to 1.

@@ -331,3 +331,46 @@ func TestMissPoliciesOfTheMachine(t *testing.T) {
 		}
 	})
 }
+
+// What may be unplugged does not keep its machine from starting: it and what depends on it come when it is there; the others run from
+// the start. What must be there does.
+func TestAMachineStartsWithoutWhatMayBeMissing(t *testing.T) {
+	for _, may := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			var log journal
+			imu, drive, other := newGauge(&log, "imu", ""), newGauge(&log, "drive", "imu"), newGauge(&log, "other", "")
+			imu.restart.FromStart = may
+			imu.start = func(g *gauge) error {
+				if g.life < 4 {
+					return errors.New("no answer")
+				}
+				return nil
+			}
+			health, err := live(t, 3*time.Second, imu, drive, other)
+			if !may {
+				if err == nil || !strings.Contains(err.Error(), `component "imu": start: no answer`) {
+					t.Errorf("what must be there is not, and: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range map[string]int64{"imu": 4, "drive": 1, "other": 1} {
+				g := map[string]*gauge{"imu": imu, "drive": drive, "other": other}[name]
+				if h := health[name]; h.Status != fulmar.StatusOK || g.lives.Load() != want {
+					t.Errorf("%s is %v in its life %d, want %d: %s", name, h.Status, g.lives.Load(), want, h.Reason)
+				}
+			}
+			if n := health["other"].Published; n < 298 {
+				t.Errorf("the other one published %d records in 3 s at 100 Hz", n)
+			}
+			if n := health["drive"].Published; n < 150 || n > 280 {
+				t.Errorf("drive published %d records, of the time that imu was there", n)
+			}
+			if h := health["imu"]; !strings.Contains(h.LastError, "no answer") {
+				t.Errorf("%+v", h)
+			}
+		})
+	}
+}
