@@ -148,7 +148,8 @@ func (c *Courier) pendingBytes() int {
 	return n
 }
 
-// reserve raises a class's ceiling well before it is reached: by what four seconds at the peak rate may use.
+// reserve raises a class's ceiling well before it is reached: by what eight seconds at the peak rate may use, so that a courier
+// half that is stopped, noticed and replaced within four leaves numbers to publish with meanwhile.
 func (c *Courier) reserve(now time.Duration, class packet.Class, s *stream) {
 	next := c.region.Next(class)
 	if now-s.tickAt >= time.Second {
@@ -156,7 +157,7 @@ func (c *Courier) reserve(now time.Duration, class packet.Class, s *stream) {
 		s.peak = max(used, s.peak-s.peak/16)
 		s.tickAt, s.ticked = now, next
 	}
-	margin := max(minReserve, 4*max(s.peak, next-s.ticked))
+	margin := max(minReserve, 8*max(s.peak, next-s.ticked))
 	if s.raising == 0 && next+margin/2 > s.ceiling {
 		s.raising = next + margin
 	}

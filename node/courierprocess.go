@@ -14,10 +14,10 @@ import (
 )
 
 // CourierProcess is the courier half as another process, seen from the control half: it is started, and started again when it
-// ends. Its methods are for one goroutine.
+// ends; one that is silent for three seconds, stopped or wedged, is killed. Its methods are for one goroutine.
 type CourierProcess struct {
 	// Command returns the command that runs RunCourier with a region, empty for a new boot. Its standard input ends when the
-	// control half does; to its standard output it writes Ready of the region's path.
+	// control half does; its standard output is for what RunCourier says to that.
 	Command func(region string) *exec.Cmd
 	Logger  *slog.Logger
 
@@ -29,16 +29,19 @@ type CourierProcess struct {
 // courierRun is one life of it.
 type courierRun struct {
 	cmd    *exec.Cmd
-	alive  io.Closer   // its standard input
-	ready  chan string // the region's path; closed without if it ends before
-	region string      // what was read from ready already
+	alive  io.Closer     // its standard input
+	ready  chan string   // the region's path, once
+	heard  chan struct{} // holds one word that it has said something since
+	ended  chan error    // how it ended, once
+	region string        // what was read from ready already
 }
 
-// readyPrefix is what the line of Ready begins with.
+// readyPrefix is what the line begins with by which a courier half says that it is ready.
 const readyPrefix = "region "
 
-// Ready is the line by which a courier half says that it is ready.
-func Ready(region string) string { return readyPrefix + region + "\n" }
+// alivePeriod is how often it says that it lives, and silentPeriods how many of them it may be silent for. They are counted in the
+// control half, so that one that is stopped as well has counted none.
+const alivePeriod, silentPeriods = 200 * time.Millisecond, 15
 
 // Backoff between the starts of a courier half that ends before it is ready, as where the disk is gone; one that was ready is
 // followed at once by another, for the ring fills meanwhile.
@@ -53,16 +56,14 @@ func (p *CourierProcess) Start(ctx context.Context) (region string, err error) {
 			return "", err
 		}
 		select {
-		case region, ok := <-p.running.ready:
-			if ok {
-				p.running.region = region
-				go p.supervise(region)
-				return region, nil
-			}
+		case region := <-p.running.ready:
+			p.running.region = region
+			go p.supervise(region)
+			return region, nil
+		case err = <-p.running.ended:
 		case <-ctx.Done():
-			return "", errors.Join(ctx.Err(), p.running.alive.Close(), p.running.cmd.Wait())
+			return "", errors.Join(ctx.Err(), p.running.alive.Close(), <-p.running.ended)
 		}
-		err = p.running.cmd.Wait()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.Exited() {
 			return "", fmt.Errorf("node: the courier half did not begin: %w", cmp.Or(err, errors.New("it ended")))
@@ -82,7 +83,7 @@ func (p *CourierProcess) Finish() error {
 func (r *courierRun) pid() int { return r.cmd.Process.Pid }
 
 func (p *CourierProcess) begin(region string) (*courierRun, error) {
-	r := &courierRun{cmd: p.Command(region), ready: make(chan string, 1)}
+	r := &courierRun{cmd: p.Command(region), ready: make(chan string, 1), heard: make(chan struct{}, 1), ended: make(chan error, 1)}
 	in, err := r.cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("node: courier half: %w", err)
@@ -95,40 +96,40 @@ func (p *CourierProcess) begin(region string) (*courierRun, error) {
 		return nil, fmt.Errorf("node: courier half: %w", err)
 	}
 	r.alive = in
-	go func() {
-		defer close(r.ready)
-		lines := bufio.NewScanner(out)
-		for lines.Scan() {
-			if path, ok := strings.CutPrefix(lines.Text(), readyPrefix); ok {
-				r.ready <- path
-				return
+	go r.listen(out)
+	return r, nil
+}
+
+// listen hears what the process says until it ends.
+func (r *courierRun) listen(out io.Reader) {
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		select {
+		case r.heard <- struct{}{}:
+		default:
+		}
+		if path, ok := strings.CutPrefix(lines.Text(), readyPrefix); ok {
+			select {
+			case r.ready <- path:
+			default:
 			}
 		}
-	}()
-	return r, nil
+	}
+	r.ended <- r.cmd.Wait()
 }
 
 // supervise waits for the process to end, and begins another on the same region.
 func (p *CourierProcess) supervise(region string) {
 	backoff := courierBackoff
 	for {
-		r, ready := p.running, false
-		ended := make(chan error, 1)
-		go func() { // Wait closes what the ready line is read from
-			_, again := <-r.ready
-			ready = again || region == r.region
-			ended <- r.cmd.Wait()
-		}()
-		select {
-		case <-p.stop:
-			err := r.alive.Close()
-			p.ended <- errors.Join(err, <-ended)
+		r := p.running
+		err, finished := p.watch(r)
+		if finished {
+			p.ended <- err
 			return
-		case err := <-ended:
-			p.Logger.Error("the courier half has ended; the loops go on, and another is begun", "pid", r.pid(), "error", err)
-			_ = r.alive.Close() // of a process that is no more
 		}
-		if ready {
+		p.Logger.Error("the courier half has ended; the loops go on, and another is begun", "pid", r.pid(), "error", err)
+		_ = r.alive.Close() // of a process that is no more
+		if r.region != "" {
 			backoff = courierBackoff
 		}
 		for next := (*courierRun)(nil); next == nil; {
@@ -145,6 +146,33 @@ func (p *CourierProcess) supervise(region string) {
 				continue
 			}
 			p.running = next
+		}
+	}
+}
+
+// watch returns when a process has ended, and how; finished is that it was told to.
+func (p *CourierProcess) watch(r *courierRun) (err error, finished bool) {
+	tick := time.NewTicker(alivePeriod)
+	defer tick.Stop()
+	silent, lives, killed := 0, false, false
+	for stop := p.stop; ; {
+		select {
+		case <-stop:
+			stop, finished = nil, true
+			err = r.alive.Close()
+		case e := <-r.ended:
+			if killed {
+				e = fmt.Errorf("node: the courier half was silent for %s and was killed; the next one takes what is left", alivePeriod*silentPeriods)
+			}
+			return errors.Join(err, e), finished
+		case r.region = <-r.ready:
+		case <-r.heard:
+			silent, lives = 0, true
+		case <-tick.C:
+			if silent++; silent >= silentPeriods && lives {
+				killed = r.cmd.Process.Kill() == nil // otherwise it has ended just now
+				silent = 0
+			}
 		}
 	}
 }

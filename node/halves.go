@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -25,13 +26,19 @@ const (
 )
 
 // RunCourier runs the half of the machine that brings what was published to the ground, as a process of its own: everything
-// that talks. The other half, in another process, publishes into the region whose path ready is told. With a region given, that
-// half lives already, and an earlier process with its courier has ended; otherwise a boot begins.
+// that talks. The other half, in another process, publishes into the region that this one tells of on the way to it, with a sign of
+// life five times a second. With a region given, that half lives already, and an earlier process with its courier has ended; otherwise a boot
+// begins. ToControl is written to by several goroutines; that a write fails says nothing, for ctx is what tells that the control half
+// has ended.
 //
 // Ctx ends when the other half has ended, however it did. Then everything that it published is brought to the spool and, as far
 // as Linger allows, to the ground, and the boot ends.
-func (n *Node) RunCourier(ctx context.Context, region string, ready func(region string)) error {
+func (n *Node) RunCourier(ctx context.Context, region string, toControl io.Writer) error {
 	n.half = courierHalf
+	said := make(chan struct{})
+	living, dead := context.WithCancel(context.Background())
+	defer func() { dead(); <-said }()
+	go func() { defer close(said); sayAlive(living, toControl) }()
 	if err := n.openCourierHalf(region); err != nil {
 		return err
 	}
@@ -42,7 +49,7 @@ func (n *Node) RunCourier(ctx context.Context, region string, ready func(region 
 	runner := &courier.Runner{Courier: n.courier, Links: n.o.Links, Now: n.now, Linger: n.o.Linger, Logger: n.o.Logger}
 	n.house.publisher, n.house.status, n.house.figures = report, runner.Status, thisProcess
 	n.running.Store(true)
-	ready(n.region.Path())
+	fmt.Fprintln(toControl, readyPrefix+n.region.Path())
 	runnerCtx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var wg sync.WaitGroup
@@ -58,6 +65,20 @@ func (n *Node) RunCourier(ctx context.Context, region string, ready func(region 
 	stop()
 	wg.Wait()
 	return errors.Join(added, err, n.Close(err == nil))
+}
+
+// sayAlive gives signs of life until ctx ends.
+func sayAlive(ctx context.Context, to io.Writer) {
+	tick := time.NewTicker(alivePeriod)
+	defer tick.Stop()
+	for {
+		fmt.Fprintln(to, "alive")
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (n *Node) openCourierHalf(region string) (err error) {

@@ -67,6 +67,7 @@ FULMAR_COURIER__BATCH__MAX_AGE=500ms.`,
 }
 
 func demo(c *cobra.Command, o demoOptions) (err error) {
+	outliveReaders()
 	if o.components == nil {
 		o.components = rover.Components(o.seed)
 	}

@@ -19,6 +19,7 @@ Settings come from the file (YAML, TOML or JSON), over it from the environment, 
 over both from the flags.`,
 		Args: atMostOneArg("a file of settings"),
 		RunE: func(c *cobra.Command, args []string) error {
+			outliveReaders()
 			s := station.DefaultSettings()
 			if _, err := load("ground", first(args), &s, groundFlags.overrides(c)...); err != nil {
 				return err

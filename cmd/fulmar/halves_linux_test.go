@@ -66,7 +66,7 @@ func halfChild(kind string, args []string) (err error) {
 }
 
 func courierChild(o node.Options, dir, region string) error {
-	signal.Ignore(syscall.SIGTERM)
+	signal.Ignore(syscall.SIGTERM, syscall.SIGPIPE)
 	if err := host.Ordinary(); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func courierChild(o node.Options, dir, region string) error {
 			}
 		}()
 	}
-	err = n.RunCourier(ctx, region, func(region string) { fmt.Print(node.Ready(region)) })
+	err = n.RunCourier(ctx, region, os.Stdout)
 	return errors.Join(err, unlock())
 }
 
@@ -206,7 +206,61 @@ func TestHalvesAreKilled(t *testing.T) {
 	if err := g.end(syscall.SIGTERM); err != nil {
 		t.Fatalf("ground: %v\n%s", err, g.out.String())
 	}
-	if err := compare(machineDir, groundDir, last, 3*kills); err != nil {
+	if err := compare(machineDir, groundDir, last, 3000, 3*kills); err != nil {
+		t.Error(err)
+	}
+}
+
+// A courier half that is stopped, not dead, is replaced like a dead one: when it is silent, and also when the machine is to end.
+func TestACourierHalfThatIsStopped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	dir := t.TempDir()
+	groundDir, mqtt := filepath.Join(dir, "ground"), freePort(t)
+	g := startChild(t, "fulmar", "ground", "--data", groundDir, "--http", "127.0.0.1:0", "--mqtt", mqtt)
+	machineDir := filepath.Join(dir, "machine")
+	if err := os.Mkdir(machineDir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	journal := filepath.Join(machineDir, "journal-bulk")
+	publishes := func() {
+		had := size(t, journal)
+		eventually(t, func() bool { return size(t, journal) > had }, "nothing is published")
+	}
+	stopped := func(control, before int) int {
+		courier := courierOf(t, control, before)
+		publishes()
+		if err := syscall.Kill(courier, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		return courier
+	}
+	m := halves(t, fmt.Sprintf("stopped-%d", os.Getpid()), machineDir, "mqtt://"+mqtt, "1", "30s")
+	first := stopped(m.cmd.Process.Pid, 0)
+	courierOf(t, m.cmd.Process.Pid, first)
+	if err := m.end(syscall.SIGTERM); err != nil {
+		t.Fatalf("%v\n%s", err, m.out.String())
+	}
+	if !zombie(first) {
+		t.Errorf("the first courier half, %d, still lives", first)
+	}
+
+	last := halves(t, fmt.Sprintf("stopped-%d", os.Getpid()), machineDir, "mqtt://"+mqtt, "2", "30s")
+	stopped(last.cmd.Process.Pid, 0)
+	if err := last.end(syscall.SIGTERM); err == nil || !strings.Contains(last.out.String(), "was silent for 3s and was killed") {
+		t.Errorf("a machine whose courier half is stopped when it is to end: %v\n%s", err, last.out.String())
+	}
+
+	final := halves(t, fmt.Sprintf("stopped-%d", os.Getpid()), machineDir, "mqtt://"+mqtt, "3", "30s")
+	publishes()
+	if err := final.end(syscall.SIGTERM); err != nil {
+		t.Fatalf("%v\n%s", err, final.out.String())
+	}
+	if err := g.end(syscall.SIGTERM); err != nil {
+		t.Fatalf("ground: %v\n%s", err, g.out.String())
+	}
+	if err := compare(machineDir, groundDir, final, 500, 3); err != nil {
 		t.Error(err)
 	}
 }

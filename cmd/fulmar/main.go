@@ -40,6 +40,9 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// outliveReaders lets a command go on when whoever reads its output or its log has ended.
+func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
+
 // types are the types of components that a machine's file can name here.
 func types() *fulmar.Types {
 	t := new(fulmar.Types)

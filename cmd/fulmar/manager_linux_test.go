@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,15 +19,7 @@ func TestTheServiceManagerIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	file, err := os.ReadFile("../../machines/rover/rover.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "rover.yaml")
-	if err := os.WriteFile(path, []byte(strings.Replace(string(file), "links:\n  - mqtt://127.0.0.1:1883\n", "", 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := child("fulmar", "run", path, "--data", filepath.Join(dir, "data"))
+	p := child("fulmar", "run", roverWithoutLinks(t, dir), "--data", filepath.Join(dir, "data"))
 	p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=600000")
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -74,5 +67,47 @@ func TestTheServiceManagerIsTold(t *testing.T) {
 	}
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, p.out.String())
+	}
+}
+
+// roverWithoutLinks writes the rover's file without a way to the ground, and returns its path.
+func roverWithoutLinks(t *testing.T, dir string) string {
+	t.Helper()
+	file, err := os.ReadFile("../../machines/rover/rover.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "rover.yaml")
+	if err := os.WriteFile(path, []byte(strings.Replace(string(file), "links:\n  - mqtt://127.0.0.1:1883\n", "", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A machine whose log nobody reads any more goes on, both halves of it.
+func TestAMachineOutlivesItsReader(t *testing.T) {
+	dir := t.TempDir()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := child("fulmar", "run", roverWithoutLinks(t, dir), "--data", filepath.Join(dir, "data"), "--verbose")
+	p.cmd.Stdout, p.cmd.Stderr = w, w
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Close(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	courier := 0
+	for range 3 { // each of them is told of in the log
+		courier = courierOf(t, p.cmd.Process.Pid, courier)
+		if err := syscall.Kill(courier, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	courierOf(t, p.cmd.Process.Pid, courier)
+	if err := p.end(syscall.SIGTERM); err != nil {
+		t.Error(err)
 	}
 }

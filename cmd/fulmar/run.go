@@ -75,6 +75,7 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	outliveReaders()
 	if o.courier {
 		return m.courierHalf(c, o.region)
 	}
@@ -245,7 +246,7 @@ func (m *machineFile) courierHalf(c *cobra.Command, region string) error {
 	if err != nil {
 		return errors.Join(err, unlock())
 	}
-	err = n.RunCourier(ctx, region, func(region string) { fmt.Fprint(c.OutOrStdout(), node.Ready(region)) })
+	err = n.RunCourier(ctx, region, c.OutOrStdout())
 	return errors.Join(err, unlock())
 }
 

@@ -131,8 +131,9 @@ func TestBMP388OnBadBuses(t *testing.T) {
 
 // For any coefficients and any raw values, the reading is what Bosch's formula gives, or refused as beyond the range.
 func TestCompensation(t *testing.T) {
-	kept := 0
+	tried, kept := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
+		tried++
 		near := func(middle, by int, label string) int { return middle + rapid.IntRange(-by, by).Draw(t, label) }
 		n := nvm{
 			t1: uint16(near(27772, 1000, "t1")), t2: uint16(near(18974, 1000, "t2")), t3: rapid.Int8().Draw(t, "t3"),
@@ -159,8 +160,8 @@ func TestCompensation(t *testing.T) {
 			t.Fatalf("%+v, %v, %v, want %v °C, %v Pa", r, fresh, err, temp, press)
 		}
 	})
-	if kept < 20 {
-		t.Errorf("only %d readings were within the range", kept)
+	if kept < tried/4 {
+		t.Errorf("only %d of %d readings were within the range", kept, tried)
 	}
 }
 
