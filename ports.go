@@ -26,6 +26,9 @@ type Input interface {
 	// Connect attaches it to that output. Called once, before the component runs, after the output is bound. Before is the input
 	// whose place it takes, which is read no more, unless by a step that hangs; nil for none.
 	Connect(o Output, before Input) error
+	// Waiting returns how many values wait for the task in this input's queue, and how many have found no room there since the
+	// component was built; none where it is no Each. Any goroutine may ask, once it is connected.
+	Waiting() (values int, missed uint64)
 	latch()
 }
 
@@ -145,6 +148,9 @@ func (i *In[T]) Connect(o Output, before Input) error {
 	}
 	return nil
 }
+
+// Waiting implements Input.
+func (i *In[T]) Waiting() (values int, missed uint64) { return 0, 0 }
 
 func (i *In[T]) latch() {
 	if i.from != nil { // what an optional component would write is not there

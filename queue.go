@@ -161,6 +161,15 @@ func (e *Each[T]) Connect(o Output, before Input) error {
 	return nil
 }
 
+// Waiting implements Input.
+func (e *Each[T]) Waiting() (values int, missed uint64) {
+	if e.from == nil {
+		return 0, 0
+	}
+	tail := e.from.tail.Load() // first: the other way round it might have passed the head
+	return int(e.from.head.Load() - tail), e.from.missed.Load()
+}
+
 func (e *Each[T]) latch() {
 	if e.from == nil {
 		return

@@ -74,6 +74,8 @@ var timingFields = []fulmar.Field{
 	{Name: "jitter_max", Type: packet.Int64, Unit: "ns"},
 	{Name: "exec_p99", Type: packet.Int64, Unit: "ns"},
 	{Name: "response_p99", Type: packet.Int64, Unit: "ns"},
+	{Name: "queued", Type: packet.Uint64},
+	{Name: "queue_missed", Type: packet.Uint64},
 }
 
 // spoolFields are the fields of "courier/spool".
@@ -171,6 +173,9 @@ func (h *house) tell(now time.Duration) {
 		h.w.Int64(int64(s.JitterMax))
 		h.w.Int64(int64(s.ExecP99))
 		h.w.Int64(int64(s.ResponseP99))
+		queued, missed := t.queues()
+		h.w.Uint64(queued)
+		h.w.Uint64(missed)
 		h.publish(h.timing[i])
 	}
 	h.tellMachine(now, wall)

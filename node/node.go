@@ -473,14 +473,17 @@ type ComponentHealth struct {
 type TaskStats struct {
 	Component, Task string
 	Period          time.Duration
+	Queued          uint64 // values that wait in the queues it reads
+	QueueMissed     uint64 // values that found no room there since the component was built
 	sched.Stats
 }
 
-// TaskStats returns how the components' tasks have run. It may be called from any goroutine after Open.
+// TaskStats returns how the components' tasks have run. It may be called from any goroutine.
 func (n *Node) TaskStats() []TaskStats {
 	list := make([]TaskStats, len(n.tasks))
 	for i, t := range n.tasks {
-		list[i] = TaskStats{Component: t.part.name, Task: t.name, Period: t.period, Stats: t.scheduled().Stats()}
+		queued, missed := t.queues()
+		list[i] = TaskStats{Component: t.part.name, Task: t.name, Period: t.period, Queued: queued, QueueMissed: missed, Stats: t.scheduled().Stats()}
 	}
 	return list
 }

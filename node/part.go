@@ -40,7 +40,8 @@ func newPart(c fulmar.Component, as *Configured) (*part, error) {
 	}
 	p := &part{name: s.Name, own: own, critical: s.Critical, component: c, as: as, spec: s, events: fulmar.EventLayout(s.Name)}
 	for _, t := range s.Tasks {
-		p.tasks = append(p.tasks, &task{part: p, name: t.Name, period: t.Period, spec: t})
+		never := sched.NewTask(s.Name+"/"+t.Name, t.Timing(), nil, nil) // until it is prepared, for whoever asks how it has run
+		p.tasks = append(p.tasks, &task{part: p, name: t.Name, period: t.Period, spec: t, sched: never})
 	}
 	return p, nil
 }
@@ -56,7 +57,19 @@ type task struct {
 	run       *fulmar.TaskRun
 	publisher *fulmar.Publisher
 	sched     *sched.Task
-	stuck     bool // its step was given up
+	inputs    []fulmar.Input // of the component that run is of
+	stuck     bool           // its step was given up
+}
+
+// queues returns how many values wait in the queues that the task reads, and how many found no room there.
+func (t *task) queues() (waiting, missed uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, in := range t.inputs {
+		w, m := in.Waiting()
+		waiting, missed = waiting+uint64(w), missed+m
+	}
+	return waiting, missed
 }
 
 func (t *task) scheduled() *sched.Task {

@@ -78,7 +78,7 @@ type MachineHealth struct {
 	RealTime         bool // the components' tasks have real-time threads
 }
 
-// MachineHealth rolls up how the components are. It may be called from any goroutine after Open.
+// MachineHealth rolls up how the components are. It may be called from any goroutine.
 func (n *Node) MachineHealth() MachineHealth {
 	m := MachineHealth{Status: "ok", Components: len(n.parts), RealTime: n.realTime.Load()}
 	for _, p := range n.parts {

@@ -356,6 +356,7 @@ func (n *Node) prepare(t *task) error {
 		}
 		t.publisher = p
 	}
+	t.inputs = t.spec.Reads
 	t.run = fulmar.NewTaskRun(t.spec, t.publisher, &t.part.monitor, t.part.events)
 	run, policy := t.run, t.spec.OnMiss
 	s := sched.NewTask(t.part.name+"/"+t.name, t.spec.Timing(), t.sched, func(now, dt time.Duration) error {

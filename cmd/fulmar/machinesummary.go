@@ -25,6 +25,7 @@ type taskSummary struct {
 	JitterP99 int64  `json:"jitter_p99_ns"`
 	JitterMax int64  `json:"jitter_max_ns"`
 	ExecP99   int64  `json:"exec_p99_ns"`
+	Missed    uint64 `json:"queue_missed"` // values that found no room in the queues it reads
 }
 
 type componentSummary struct {
@@ -39,7 +40,8 @@ func machineSummaryOf(n *node.Node) machineSummary {
 	s := machineSummary{RealTime: n.MachineHealth().RealTime}
 	for _, t := range n.TaskStats() {
 		s.Tasks = append(s.Tasks, taskSummary{Name: t.Component + "/" + t.Task, PeriodNS: int64(t.Period), Runs: t.Runs, Misses: t.Misses,
-			Overruns: t.Overruns, JitterP50: int64(t.JitterP50), JitterP99: int64(t.JitterP99), JitterMax: int64(t.JitterMax), ExecP99: int64(t.ExecP99)})
+			Overruns: t.Overruns, JitterP50: int64(t.JitterP50), JitterP99: int64(t.JitterP99), JitterMax: int64(t.JitterMax), ExecP99: int64(t.ExecP99),
+			Missed: t.QueueMissed})
 	}
 	for _, c := range n.Health() {
 		s.Components = append(s.Components, componentSummary{Name: c.Name, Restarts: c.Restarts, Records: c.Published, LastError: c.LastError, LastEvent: c.LastEvent})

@@ -117,6 +117,10 @@ func (m *machineFile) halves(ctx context.Context, c *cobra.Command, n *node.Node
 	}
 	courier := &node.CourierProcess{Command: func(region string) *exec.Cmd { return m.courierCommand(c, same, region) }, Logger: slog.Default()}
 	region, err := courier.Start(ctx)
+	if err != nil && ctx.Err() != nil {
+		slog.Info("the machine is stopped before it has begun")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
