@@ -47,6 +47,9 @@ const alivePeriod, silentPeriods = 200 * time.Millisecond, 15
 // followed at once by another, for the ring fills meanwhile.
 const courierBackoff, maxCourierBackoff = 50 * time.Millisecond, 2 * time.Second
 
+// ErrNotBegun is what Start returns when its context ends before the process is ready.
+var ErrNotBegun = errors.New("node: stopped before the courier half had begun")
+
 // Start starts the process and returns the region it made, in which a boot has begun. One that is killed before it has done so is
 // started again.
 func (p *CourierProcess) Start(ctx context.Context) (region string, err error) {
@@ -62,7 +65,7 @@ func (p *CourierProcess) Start(ctx context.Context) (region string, err error) {
 			return region, nil
 		case err = <-p.running.ended:
 		case <-ctx.Done():
-			return "", errors.Join(ctx.Err(), p.running.alive.Close(), <-p.running.ended)
+			return "", errors.Join(ErrNotBegun, p.running.alive.Close(), <-p.running.ended)
 		}
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.Exited() {

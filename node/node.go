@@ -384,8 +384,14 @@ func (n *Node) recover() error {
 
 // Start starts the components in order. If one fails, those that had started are stopped again, unless its policy lets the machine
 // start without it.
-func (n *Node) Start(ctx context.Context) error {
+func (n *Node) Start(ctx context.Context) error { return errors.Join(n.startAll(ctx)) }
+
+// startAll starts the components, and returns why it could not, and what went wrong when it stopped them again.
+func (n *Node) startAll(ctx context.Context) (cause, stopped error) {
 	for _, p := range n.parts {
+		if ctx.Err() != nil {
+			return fmt.Errorf("node: start: %w", ctx.Err()), n.Stop(context.WithoutCancel(ctx))
+		}
 		if !n.dependenciesUp(p) {
 			p.to(waiting)
 			p.until = n.now()
@@ -401,15 +407,14 @@ func (n *Node) Start(ctx context.Context) error {
 		p.monitor.Fail(int64(n.now()), err.Error())
 		_, renews := p.component.(fulmar.Renewer)
 		if r := p.spec.Restart; !r.FromStart || r.Never || !renews || ctx.Err() != nil {
-			err = fmt.Errorf("node: component %q: %w", p.name, err)
-			return errors.Join(err, n.Stop(context.WithoutCancel(ctx)))
+			return fmt.Errorf("node: component %q: %w", p.name, err), n.Stop(context.WithoutCancel(ctx))
 		}
 		n.o.Logger.Error("the machine starts without a component, and goes on trying", "component", p.name, "error", err)
 		n.house.event(fulmar.Error, fmt.Sprintf("component %s failed: %v", p.name, err))
 		n.takeDown(ctx, nil, p)
 		n.wait(p)
 	}
-	return nil
+	return nil, nil
 }
 
 // Stop stops the components that were started, last first. Their tasks have ended before.

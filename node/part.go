@@ -186,21 +186,24 @@ func (n *Node) stop(ctx context.Context, p *part) error {
 	return nil
 }
 
-// bounded calls a component's method with the time limit, and does not wait longer than that for one that disregards it.
+// bounded calls a component's method with the time limit, and does not wait longer than that for one that disregards it. When ctx ends
+// the method still has that time to return: nothing else of its component is to be called meanwhile.
 func (n *Node) bounded(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, n.o.StopTimeout)
 	defer cancel()
+	limit := time.NewTimer(n.o.StopTimeout)
+	defer limit.Stop()
 	result := make(chan error, 1)
 	go func() { result <- guarded(func() error { return f(ctx) }) }()
 	select {
 	case err := <-result:
 		return err
-	case <-ctx.Done():
+	case <-limit.C:
 		select {
 		case err := <-result:
 			return err
 		default:
-			return fmt.Errorf("took longer than %s: %w", n.o.StopTimeout, ctx.Err())
+			return fmt.Errorf("took longer than %s: %w", n.o.StopTimeout, context.DeadlineExceeded)
 		}
 	}
 }

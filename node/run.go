@@ -41,8 +41,12 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 func (n *Node) runTasks(ctx context.Context) error {
-	if err := n.Start(ctx); err != nil {
-		return err
+	switch cause, stopped := n.startAll(ctx); {
+	case cause != nil && ctx.Err() != nil:
+		n.o.Logger.Info("the machine is stopped before all its components have started", "at", cause)
+		return stopped
+	case cause != nil:
+		return errors.Join(cause, stopped)
 	}
 	tasksCtx, stop := context.WithCancel(ctx)
 	defer stop()

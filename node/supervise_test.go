@@ -332,6 +332,31 @@ func TestMissPoliciesOfTheMachine(t *testing.T) {
 	})
 }
 
+// A machine that is to end while it starts ends in order: who starts may finish first, and what had started stops.
+func TestAMachineThatIsStoppedWhileItStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log journal
+		bus, imu := newGauge(&log, "bus", ""), newGauge(&log, "imu", "bus")
+		imu.start = func(*gauge) error {
+			<-time.After(500 * time.Millisecond) // it looks at no context
+			log.add("imu has started")
+			return nil
+		}
+		n, err := node.New(options(bus, imu, newGauge(&log, "drive", "imu")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err := n.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if got, want := strings.Join(log.all(), ", "), "start bus, start imu, imu has started, stop imu, stop bus"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
 // What may be unplugged does not keep its machine from starting: it and what depends on it come when it is there; the others run from
 // the start. What must be there does.
 func TestAMachineStartsWithoutWhatMayBeMissing(t *testing.T) {

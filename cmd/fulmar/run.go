@@ -117,8 +117,8 @@ func (m *machineFile) halves(ctx context.Context, c *cobra.Command, n *node.Node
 	}
 	courier := &node.CourierProcess{Command: func(region string) *exec.Cmd { return m.courierCommand(c, same, region) }, Logger: slog.Default()}
 	region, err := courier.Start(ctx)
-	if err != nil && ctx.Err() != nil {
-		slog.Info("the machine is stopped before it has begun")
+	if errors.Is(err, node.ErrNotBegun) {
+		slog.Info("the machine is stopped before it has begun", "error", err)
 		return nil
 	}
 	if err != nil {
