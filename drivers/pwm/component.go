@@ -36,7 +36,7 @@ type PCA9685Component struct {
 	watch    drivers.Watch
 	version  uint64          // of the last pulses
 	silence  time.Duration   // since they came
-	high     [Channels]int64 // ns, as the chip has it
+	high     [Channels]int64 // ns, as the chip has it; unknown after an error
 }
 
 // PCA9685Params are what can be set.
@@ -140,6 +140,9 @@ func (c *PCA9685Component) wanted(p PCA9685Params) (high [Channels]int64, wrong 
 	return high, wrong
 }
 
+// unknown is what an output has after an error: the chip may have taken what it did not acknowledge.
+const unknown = -1
+
 // set sets the outputs that are not as wanted yet, and publishes what they are if something has changed.
 func (c *PCA9685Component) set(wanted *[Channels]int64) error {
 	if *wanted == c.high {
@@ -150,6 +153,7 @@ func (c *PCA9685Component) set(wanted *[Channels]int64) error {
 			continue
 		}
 		if err := c.dev.channels[i].Set(c.period, wanted[i]); err != nil {
+			c.high[i] = unknown
 			return err
 		}
 		c.high[i] = wanted[i]
