@@ -320,7 +320,7 @@ func TestPermissions(t *testing.T) {
 	if err := explain(unix.EACCES, path, ""); !strings.Contains(err.Error(), "for root alone") {
 		t.Error(err)
 	}
-	if err := explain(unix.EBUSY, path, ""); !strings.Contains(err.Error(), "another process has it") {
+	if err := explain(unix.EBUSY, path, ""); !strings.Contains(err.Error(), "somebody has it already") {
 		t.Error(err)
 	}
 }
