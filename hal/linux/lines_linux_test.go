@@ -280,6 +280,25 @@ func TestCANFrames(t *testing.T) {
 	}
 }
 
+// Who only sends is told, too, that the interface was unplugged. A socket of packets stands in for one of CAN: either says ENXIO
+// when it has no interface.
+func TestCANUnplugged(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Skipf("no socket of packets: %v", err)
+	}
+	d := &can{}
+	d.init(system{}, fd, "can:can0")
+	for range 2 {
+		if err := d.Send(hal.Frame{ID: 1}); !errors.Is(err, hal.ErrGone) {
+			t.Errorf("%v, want ErrGone", err)
+		}
+	}
+	if err := d.close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func littleEndian() bool { return binary.NativeEndian.Uint16([]byte{1, 0}) == 1 }
 
 func TestCANThatCannotBe(t *testing.T) {
