@@ -52,6 +52,13 @@ func (p PCA9685Params) config() Config {
 	return Config{PeriodNs: p.Period.Nanoseconds(), OscillatorHz: 1e6 * p.Oscillator, OpenDrain: p.OpenDrain}
 }
 
+// Validate implements the machine's question whether the parameters fit together.
+func (p *PCA9685Params) Validate() error {
+	c := p.config()
+	_, err := c.complete()
+	return err
+}
+
 // NewPCA9685Component returns the component with its defaults: at 0x40 on i2c-1, with pulses each 20 ms, for servos.
 func NewPCA9685Component() *PCA9685Component {
 	return &PCA9685Component{Name: "pwm", Resource: hal.Resource{Path: "i2c-1", Address: 0x40},

@@ -171,6 +171,21 @@ func (c *until) step(*fulmar.Step) error {
 	return nil
 }
 
+func TestParameters(t *testing.T) {
+	for _, p := range []struct {
+		period time.Duration
+		mhz    float64
+		fit    bool
+	}{{20 * time.Millisecond, 25, true}, {656 * time.Microsecond, 25, true}, {41900 * time.Microsecond, 25, true},
+		{656 * time.Microsecond, 1, false}, {41900 * time.Microsecond, 50, false}, {20 * time.Millisecond, 60, false}} {
+		params := pwm.NewPCA9685Component().Defaults
+		params.Period, params.Oscillator = p.period, p.mhz
+		if err := params.Validate(); (err == nil) != p.fit {
+			t.Errorf("%s at %v MHz: %v", p.period, p.mhz, err)
+		}
+	}
+}
+
 // What cannot be put out is not, and said.
 func TestPulsesThatCannotBe(t *testing.T) {
 	for _, high := range []float64{-1e-3, 0.021, math.NaN(), math.Inf(1)} {
