@@ -3,6 +3,7 @@ package fulmar
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/fulmar-io/fulmar/hal"
 )
@@ -15,8 +16,10 @@ type Handle[T any] struct {
 	value    T
 	raw      T
 	lease    hal.Lease
-	closing  func() error
 	rest     func(T) error
+
+	mu      sync.Mutex // guards closing: Close does not wait for an Open that takes too long
+	closing func() error
 }
 
 // Hardware is a handle, as the machine sees it. Only Handle implements it.
@@ -30,7 +33,8 @@ type Hardware interface {
 	// Open gets the handle from the host.
 	Open(hal.Host) error
 	// Close revokes the handle, brings the hardware to rest, and gives it back. It may be called from another goroutine than
-	// that of a step which uses the handle, and when it was not opened.
+	// that of a step which uses the handle, when it was not opened, and while it is being opened: Open then gives back itself what
+	// it gets.
 	Close() error
 }
 
@@ -72,26 +76,35 @@ func (h *Handle[T]) Open(host hal.Host) error {
 		return fmt.Errorf("open %s %s %s: %w", h.name, h.resource.Kind, h.resource.Path, err)
 	}
 	leased, _ := h.lease.Let(h.resource.Kind, raw)
-	var ok bool
-	h.raw, _ = raw.(T)
-	if h.value, ok = leased.(T); !ok {
+	value, ok := leased.(T)
+	if !ok {
 		return errors.Join(fmt.Errorf("open %s: the host's handle of %s is a %T, which is no %s", h.name, h.resource.Path, raw, h.resource.Kind), closing())
 	}
-	h.closing = closing
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lease.Revoked() { // nobody waits for it any more
+		return errors.Join(fmt.Errorf("open %s %s %s: %w", h.name, h.resource.Kind, h.resource.Path, hal.ErrRevoked), closing())
+	}
+	h.raw, _ = raw.(T)
+	h.value, h.closing = value, closing
 	return nil
 }
 
 // Close implements Hardware.
 func (h *Handle[T]) Close() error {
+	h.mu.Lock()
 	h.lease.Revoke()
-	if h.closing == nil {
+	closing := h.closing
+	h.closing = nil
+	h.mu.Unlock()
+	if closing == nil {
 		return nil
 	}
 	var err error
 	if h.rest != nil {
 		err = h.rest(h.raw)
 	}
-	if err = errors.Join(err, h.closing()); err != nil {
+	if err = errors.Join(err, closing()); err != nil {
 		return fmt.Errorf("close %s %s %s: %w", h.name, h.resource.Kind, h.resource.Path, err)
 	}
 	return nil

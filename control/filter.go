@@ -32,8 +32,12 @@ func (f *LowPass[T]) Update(x, dt T) T {
 // Value returns the filtered value.
 func (f *LowPass[T]) Value() T { return f.state }
 
-// Reset makes x the filtered value.
-func (f *LowPass[T]) Reset(x T) { f.state, f.primed = x, true }
+// Reset makes x the filtered value. An x that is not finite changes nothing.
+func (f *LowPass[T]) Reset(x T) {
+	if finite(x) {
+		f.state, f.primed = x, true
+	}
+}
 
 // Held counts the samples that were not finite, or came with no time, and changed nothing.
 func (f *LowPass[T]) Held() uint32 { return f.held }
@@ -58,5 +62,9 @@ func (s *Slew[T]) Update(target, dt T) T {
 // Value returns where it is.
 func (s *Slew[T]) Value() T { return s.value }
 
-// Reset makes x the value, without regard to the limits.
-func (s *Slew[T]) Reset(x T) { s.value = x }
+// Reset makes x the value, without regard to the limits. An x that is not finite changes nothing.
+func (s *Slew[T]) Reset(x T) {
+	if finite(x) {
+		s.value = x
+	}
+}

@@ -57,6 +57,22 @@ func TestSlewKeepsItsLimits(t *testing.T) {
 	})
 }
 
+func TestResetHoldsWhatIsFinite(t *testing.T) {
+	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		f, s := control.LowPass[float64]{Time: 1}, control.Slew[float64]{Up: 1, Down: 1}
+		f.Reset(3)
+		s.Reset(3)
+		f.Reset(x)
+		s.Reset(x)
+		if f.Value() != 3 || s.Value() != 3 {
+			t.Errorf("reset to %v, the low-pass is at %v and the slew at %v, want 3", x, f.Value(), s.Value())
+		}
+		if y, z := f.Update(4, 1), s.Update(4, 0.5); y != 3.5 || z != 3.5 {
+			t.Errorf("reset to %v, the low-pass goes on to %v and the slew to %v, want 3.5", x, y, z)
+		}
+	}
+}
+
 func TestWrapAgainstRemainder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := rapid.Float64Range(-1e5, 1e5).Draw(t, "angle")

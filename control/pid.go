@@ -47,6 +47,8 @@ func (g Gains[T]) Validate() Err {
 //	u = v within Min … Max and RateLimit
 //	I ← I + h·Ki·(r − y) + min(1, h/Tt)·(u − v)                    forward difference
 //
+// where the h of D is the time since the last step that was not held.
+//
 // (Advanced PID Control, on digital implementation and on windup; the last line is back-calculation and tracking.) The
 // last summand is what distinguishes it from clamping, where the integral just stops while the output is saturated:
 // back-calculation takes the integral back to where the actuator is, so the output leaves the limit when the error's sign
@@ -58,6 +60,7 @@ type PID[T Float] struct {
 	i, d    T // integral and derivative terms, in u
 	p       T
 	input   T // c·r − y of the last step
+	gap     T // seconds between that step and the one before this, which were held
 	out     T
 	excess  T    // u − v of the last step
 	direct  T    // by how much the last v would have changed per unit of the setpoint
@@ -79,16 +82,17 @@ func NewPID[T Float](g Gains[T]) (PID[T], Err) {
 // Max always and within RateLimit·dt of the last one.
 func (c *PID[T]) Update(setpoint, measured, feedforward, dt T) T {
 	if !finite(setpoint) || !finite(measured) || !finite(feedforward) || !finite(dt) || dt <= 0 {
-		c.held++
+		c.hold(dt)
 		return c.out
 	}
 	g := &c.g
+	since := c.gap + dt // what the input has changed by, it has changed by in that time
 	input := g.DerivativeWeight*setpoint - measured
 	p := g.Kp * (g.ProportionalWeight*setpoint - measured)
 	d, direct := c.d, g.Kp*g.ProportionalWeight
 	if c.primed {
-		direct += g.Kd / (g.FilterTime + dt) * g.DerivativeWeight
-		d = T(g.FilterTime/(g.FilterTime+dt))*d + T(g.Kd/(g.FilterTime+dt))*(input-c.input)
+		direct += g.Kd / (g.FilterTime + since) * g.DerivativeWeight
+		d = T(g.FilterTime/(g.FilterTime+since))*d + T(g.Kd/(g.FilterTime+since))*(input-c.input)
 	}
 	v := p + c.i + d + feedforward
 	u := clamp(v, g.Min, g.Max)
@@ -101,12 +105,20 @@ func (c *PID[T]) Update(setpoint, measured, feedforward, dt T) T {
 		i += T(dt*g.Ki)*(setpoint-measured) + c.tracking(dt)*(u-v)
 	}
 	if !finite(v) || !finite(i) || !finite(d) || !finite(u) || !finite(input) {
-		c.held++ // gains and input were finite, their product is not
+		c.hold(dt) // gains and input were finite, their product is not
 		return c.out
 	}
-	c.p, c.i, c.d, c.input, c.out, c.primed = p, i, d, input, u, true
+	c.p, c.i, c.d, c.input, c.gap, c.out, c.primed = p, i, d, input, 0, u, true
 	c.limited, c.excess, c.direct = u != v, u-v, direct
 	return u
+}
+
+// hold counts a step that changes nothing, and keeps its time for the derivative of the next.
+func (c *PID[T]) hold(dt T) {
+	c.held++
+	if dt > 0 && finite(c.gap+dt) {
+		c.gap += dt
+	}
 }
 
 // Applied tells the controller that not its last output took effect but actual, over the last dt seconds: the position
@@ -172,7 +184,7 @@ func (c *PID[T]) Track(output, setpoint, measured, feedforward T) {
 		return
 	}
 	c.p, c.i, c.d, c.out = p, i, 0, output
-	c.input, c.primed = input, true
+	c.input, c.gap, c.primed = input, 0, true
 	c.limited = false
 }
 

@@ -270,3 +270,25 @@ func BenchmarkPID(b *testing.B) {
 		y += 0.01 * c.Update(1, y, 0, 0.01)
 	}
 }
+
+// A measurement that is missing for some steps, while it moves on, is no jump of it.
+func TestDerivativeAcrossAGap(t *testing.T) {
+	const h = 0.01
+	for _, tf := range []float64{0, 0.05} {
+		c, err := control.NewPID(control.Gains[float64]{Kd: 1, FilterTime: tf, Min: -1000, Max: 1000})
+		if err != control.OK {
+			t.Fatal(err)
+		}
+		for i := range 300 {
+			y := -float64(i) * h // falls by 1 in a second: D is 1
+			if i%50 >= 30 && i%50 < 40 {
+				c.Update(0, math.NaN(), 0, h)
+				continue
+			}
+			c.Update(0, y, 0, h)
+			if _, _, d := c.Terms(); d > 1.000001 || i > 200 && d < 0.999 {
+				t.Fatalf("filter of %v s: D is %v after %d steps, want 1", tf, d, i)
+			}
+		}
+	}
+}

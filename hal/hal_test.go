@@ -105,6 +105,9 @@ func TestSameHardware(t *testing.T) {
 		{pin, hal.Resource{Kind: hal.KindInput, Path: "GPIO17", PullUp: true}, true},
 		{pin, hal.Resource{Kind: hal.KindPWM, Path: "GPIO17"}, false},
 		{pin, hal.Resource{Kind: hal.KindInput, Path: "GPIO18"}, false},
+		{hal.Resource{Kind: hal.KindUART, Path: "ttyACM0"}, hal.Resource{Kind: hal.KindUART, Path: "/dev/ttyACM0", RateHz: 9600}, true},
+		{hal.Resource{Kind: hal.KindUART, Path: "ttyACM0"}, hal.Resource{Kind: hal.KindUART, Path: "/dev/ttyACM1"}, false},
+		{hal.Resource{Kind: hal.KindUART, Path: "/dev/"}, hal.Resource{Kind: hal.KindUART}, false},
 	} {
 		if c.a.Same(c.b) != c.same || c.b.Same(c.a) != c.same {
 			t.Errorf("%+v and %+v: same is %v", c.a, c.b, !c.same)

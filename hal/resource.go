@@ -52,8 +52,19 @@ type Resource struct {
 
 // Same reports whether two resources are the same piece of hardware, however it is set up: a pin as input and as output, a
 // bus that is not shared, one address on one that is.
+//
+// Two names of one thing, where the host alone knows that they are, count as two: then the host opens it once.
 func (r Resource) Same(o Resource) bool {
-	return r.line() == o.line() && r.Path == o.Path && (r.Kind != KindI2C || r.Address == o.Address)
+	return r.line() == o.line() && r.place() == o.place() && (r.Kind != KindI2C || r.Address == o.Address)
+}
+
+// place is the path; that of a serial line without the folder which it need not have.
+func (r Resource) place() string {
+	const folder = "/dev/"
+	if n := len(folder); r.Kind == KindUART && len(r.Path) > n && r.Path[:n] == folder {
+		return r.Path[n:]
+	}
+	return r.Path
 }
 
 // line is the kind of hardware behind a kind.

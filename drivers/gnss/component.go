@@ -162,7 +162,7 @@ func (c *ReceiverComponent) take(s *fulmar.Step, f *Fix) {
 	v := Solution{Fix: f.Mode == Fix2D || f.Mode == Fix3D, Mode: f.Mode, Quality: f.Quality, Satellites: f.Satellites, Latitude: f.LatitudeDeg, Longitude: f.LongitudeDeg,
 		Altitude: f.AltitudeM, Speed: f.SpeedMps, Course: f.CourseDeg, Climb: f.ClimbMps, HDOP: f.HDOP, HorizontalAcc: f.HorizontalAccM,
 		VerticalAcc: f.VerticalAccM, SpeedAcc: f.SpeedAccMps, Age: s.Now - f.Begun, Has: f.Has}
-	if f.TimeValid && f.DateValid {
+	if year := f.Time.Year(); f.TimeValid && f.DateValid && year >= 1970 && year < 2262 { // what an int64 of ns has
 		v.Time = f.Time.UnixNano()
 	}
 	c.fix.Set(v)

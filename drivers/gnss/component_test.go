@@ -110,6 +110,32 @@ func (r *receiverRig) degraded(t *testing.T, reason string, limit time.Duration)
 	})
 }
 
+// A date that no receiver can mean, and that nanoseconds since 1970 cannot say, is none.
+func TestComponentPublishesNoSuchTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiverRig(t)
+		for _, year := range []string{"0000", "1969", "2262", "9999"} {
+			r.epochs(1, func(n int) []string { return []string{fmt.Sprintf("GPZDA,1200%02d.00,30,12,%s,00,00", n, year)} })
+		}
+		r.epochs(1, func(int) []string { return []string{"GPZDA,120030.00,30,12,2261,00,00"} })
+		if err := r.Stop(); err != nil {
+			t.Error(err)
+		}
+		got := r.fixes.Values()
+		if len(got) != 5 {
+			t.Fatalf("%d solutions of 5 epochs", len(got))
+		}
+		for i, s := range got[:4] {
+			if s.Time != 0 {
+				t.Errorf("solution %d: time %d, want none", i, s.Time)
+			}
+		}
+		if want := time.Date(2261, 12, 30, 12, 0, 30, 0, time.UTC).UnixNano(); got[4].Time != want {
+			t.Errorf("time %d, want %d", got[4].Time, want)
+		}
+	})
+}
+
 func TestComponentPublishesFixes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiverRig(t)

@@ -212,8 +212,8 @@ func pvtTime(m *ubx.PVT) (t time.Time, hasTime, hasDate bool) {
 	if !m.TimeValid || m.Hour > 23 || m.Minute > 59 || m.Second > 60 {
 		return t, false, false
 	}
-	hasDate = m.DateValid && m.Month >= 1 && m.Month <= 12 && m.Day >= 1 && m.Day <= 31
 	year, month, day := int(m.Year), time.Month(m.Month), int(m.Day)
+	hasDate = m.DateValid && time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Day() == day && month >= time.January && month <= time.December
 	if !hasDate {
 		year, month, day = 1, 1, 1
 	}

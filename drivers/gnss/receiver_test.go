@@ -406,6 +406,11 @@ func TestPVTWithoutAFix(t *testing.T) {
 			t.Errorf("byte %d: %+v", at, got)
 		}
 	}
+	p := pvt(3)[6:98]
+	p[6], p[7] = 2, 30 // 30 February
+	if got := newBench(t).get(ubx.Append(nil, ubx.NavPVT, p)); len(got) != 1 || !got[0].TimeValid || got[0].DateValid {
+		t.Errorf("30 February: %+v", got)
+	}
 	for _, c := range []struct {
 		valid       byte
 		time, dated bool

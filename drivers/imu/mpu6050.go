@@ -1,6 +1,7 @@
 package imu
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 
@@ -43,6 +44,9 @@ type MPU6050 struct {
 	// mps2 and rads are per step of the chip's integers.
 	mps2, rads float64
 }
+
+// ones is a byte that a line without a chip reads as.
+var ones = []byte{0xFF}
 
 // setup is a configuration as the chip has it.
 type setup struct{ accel, gyro, divider, filter byte }
@@ -142,6 +146,9 @@ func (d *MPU6050) read() (r Reading, fresh bool, err error) {
 	b, err := d.chip.Read("read", mpu6050.INT_STATUS, 15)
 	if err != nil || b[0]&dataReady == 0 {
 		return r, false, err
+	}
+	if bytes.Count(b, ones) == len(b) { // nobody pulls the line down: no chip has all interrupts, and −1 everywhere
+		return r, false, d.chip.Fail("read", drivers.ErrImplausible)
 	}
 	word := func(i int) float64 {
 		v := int16(uint16(b[i])<<8 | uint16(b[i+1]))

@@ -36,7 +36,7 @@ type PCA9685Component struct {
 	watch    drivers.Watch
 	version  uint64          // of the last pulses
 	silence  time.Duration   // since they came
-	high     [Channels]int64 // ns, as the chip has it
+	high     [Channels]int64 // ns, as the chip has it; unknown after an error
 }
 
 // PCA9685Params are what can be set.
@@ -50,6 +50,13 @@ type PCA9685Params struct {
 
 func (p PCA9685Params) config() Config {
 	return Config{PeriodNs: p.Period.Nanoseconds(), OscillatorHz: 1e6 * p.Oscillator, OpenDrain: p.OpenDrain}
+}
+
+// Validate implements the machine's question whether the parameters fit together.
+func (p *PCA9685Params) Validate() error {
+	c := p.config()
+	_, err := c.complete()
+	return err
 }
 
 // NewPCA9685Component returns the component with its defaults: at 0x40 on i2c-1, with pulses each 20 ms, for servos.
@@ -140,6 +147,9 @@ func (c *PCA9685Component) wanted(p PCA9685Params) (high [Channels]int64, wrong 
 	return high, wrong
 }
 
+// unknown is what an output has after an error: the chip may have taken what it did not acknowledge.
+const unknown = -1
+
 // set sets the outputs that are not as wanted yet, and publishes what they are if something has changed.
 func (c *PCA9685Component) set(wanted *[Channels]int64) error {
 	if *wanted == c.high {
@@ -150,6 +160,7 @@ func (c *PCA9685Component) set(wanted *[Channels]int64) error {
 			continue
 		}
 		if err := c.dev.channels[i].Set(c.period, wanted[i]); err != nil {
+			c.high[i] = unknown
 			return err
 		}
 		c.high[i] = wanted[i]

@@ -124,6 +124,68 @@ func TestComponentPutsOut(t *testing.T) {
 	})
 }
 
+// deaf is a chip of which one acknowledgement gets lost, when its first output is set to something: it has taken that.
+type deaf struct {
+	chip
+	lost atomic.Int32
+}
+
+func (c *deaf) Tx(w, r []byte) error {
+	err := c.chip.Tx(w, r)
+	if len(w) == 5 && w[0] == 0x06 && w[3]|w[4]&0x0F != 0 && c.lost.CompareAndSwap(0, 1) {
+		return hal.ErrNoAnswer
+	}
+	return err
+}
+
+// Pulses that the chip has taken without saying so, and that are not wanted any more in the next step, end.
+func TestPulsesTakenUnheard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &deaf{chip: chip{m: newModel()}}
+		m := rig.Run(t, rig.Options(rig.NewBus(func() hal.I2C { return c }), pwm.NewPCA9685Component(), &until{lost: &c.lost}))
+		m.Until("pwm", "ok", time.Second, func(h fulmar.Health) bool { return rig.IsOK(h) && c.lost.Load() == 1 })
+		rig.Pass(100 * time.Millisecond)
+		if h := c.high(0); h != 0 {
+			t.Errorf("nothing is wanted any more, and the output is high for %v ns", h)
+		}
+	})
+}
+
+// until sets a pulse until an acknowledgement is lost, and then none; more often than pulses are put out.
+type until struct {
+	pulses fulmar.Out[pwm.Pulses]
+	lost   *atomic.Int32
+}
+
+func (c *until) Spec() fulmar.Spec {
+	return fulmar.Spec{Name: "control", Tasks: []fulmar.Task{{Name: "control", Period: time.Millisecond,
+		Writes: []fulmar.Output{c.pulses.As("pulses")}, Step: c.step}}}
+}
+
+func (c *until) step(*fulmar.Step) error {
+	var p pwm.Pulses
+	if c.lost.Load() == 0 {
+		p.High[0] = 1.5e-3
+	}
+	c.pulses.Set(p)
+	return nil
+}
+
+func TestParameters(t *testing.T) {
+	for _, p := range []struct {
+		period time.Duration
+		mhz    float64
+		fit    bool
+	}{{20 * time.Millisecond, 25, true}, {656 * time.Microsecond, 25, true}, {41900 * time.Microsecond, 25, true},
+		{656 * time.Microsecond, 1, false}, {41900 * time.Microsecond, 50, false}, {20 * time.Millisecond, 60, false}} {
+		params := pwm.NewPCA9685Component().Defaults
+		params.Period, params.Oscillator = p.period, p.mhz
+		if err := params.Validate(); (err == nil) != p.fit {
+			t.Errorf("%s at %v MHz: %v", p.period, p.mhz, err)
+		}
+	}
+}
+
 // What cannot be put out is not, and said.
 func TestPulsesThatCannotBe(t *testing.T) {
 	for _, high := range []float64{-1e-3, 0.021, math.NaN(), math.Inf(1)} {

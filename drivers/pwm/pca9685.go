@@ -52,12 +52,8 @@ const (
 	modes    = pca9685.RESET | pca9685.EXTCLK | pca9685.AI | pca9685.SLEEP
 )
 
-// OpenPCA9685 sets the chip up, with all outputs off, and checks by reading back that it is a PCA9685 (it has no identity). It
-// takes at most 20 transactions, and 1 ms for its oscillator to start.
-func OpenPCA9685(bus hal.I2C, c Config) (*PCA9685, error) {
-	const address = 0x40
-	d := &PCA9685{chip: registers.New(bus, "pwm: pca9685", "PCA9685", false), bus: tinygo.NewBus(bus, address)}
-	d.dev = pca9685.New(d.bus, address)
+// complete fills in what is 0, and returns by what the chip divides its clock, and then by 4096.
+func (c *Config) complete() (divider float64, err error) {
 	if c.PeriodNs == 0 {
 		c.PeriodNs = 20_000_000
 	}
@@ -65,11 +61,24 @@ func OpenPCA9685(bus hal.I2C, c Config) (*PCA9685, error) {
 		c.OscillatorHz = 25e6
 	}
 	if !(c.OscillatorHz >= 1e6 && c.OscillatorHz <= 50e6) {
-		return nil, d.chip.Fail("open", fmt.Errorf("an oscillator of %v Hz: want 1 to 50 MHz", c.OscillatorHz))
+		return 0, fmt.Errorf("an oscillator of %v Hz: want 1 to 50 MHz", c.OscillatorHz)
 	}
-	divider := math.Round(c.OscillatorHz * float64(c.PeriodNs) / 1e9 / steps)
+	divider = math.Round(c.OscillatorHz * float64(c.PeriodNs) / 1e9 / steps)
 	if divider < 4 || divider > 256 {
-		return nil, d.chip.Fail("open", fmt.Errorf("a period of %d ns: want %.0f to %.0f", c.PeriodNs, 4*steps*1e9/c.OscillatorHz, 256*steps*1e9/c.OscillatorHz))
+		return 0, fmt.Errorf("a period of %d ns: want %.0f to %.0f", c.PeriodNs, 4*steps*1e9/c.OscillatorHz, 256*steps*1e9/c.OscillatorHz)
+	}
+	return divider, nil
+}
+
+// OpenPCA9685 sets the chip up, with all outputs off, and checks by reading back that it is a PCA9685 (it has no identity). It
+// takes at most 20 transactions, and 1 ms for its oscillator to start.
+func OpenPCA9685(bus hal.I2C, c Config) (*PCA9685, error) {
+	const address = 0x40
+	d := &PCA9685{chip: registers.New(bus, "pwm: pca9685", "PCA9685", false), bus: tinygo.NewBus(bus, address)}
+	d.dev = pca9685.New(d.bus, address)
+	divider, err := c.complete()
+	if err != nil {
+		return nil, d.chip.Fail("open", err)
 	}
 	d.prescale, d.stepNs = byte(divider-1), divider*1e9/c.OscillatorHz
 	for i := range d.channels {

@@ -79,6 +79,7 @@ var states = [32]struct {
 	4: {status: Weak, known: true}, 5: {status: OutOfBounds, known: true}, 6: {status: Sigma, known: true},
 	7: {status: Wrapped, known: true}, 8: {status: Clipped, known: true}, 9: {status: Valid, known: true},
 	12: {status: Crosstalk, known: true}, 13: {status: RegionClipped, known: true}, 18: {status: Synchronisation, known: true},
+	19: {status: Unchecked, known: true},
 }
 
 // Reading is one measurement.

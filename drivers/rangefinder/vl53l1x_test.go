@@ -169,9 +169,10 @@ func TestStates(t *testing.T) {
 				t.Errorf("%d: %+v, %v, %v", state, r, fresh, err)
 			}
 			continue
-		case 4, 5, 6, 7, 8, 9, 12, 13, 18:
-			want := map[byte]string{4: "weak", 5: "out of bounds", 6: "sigma", 7: "wrapped", 8: "clipped", 9: "valid", 12: "crosstalk", 13: "region clipped", 18: "synchronisation"}[state]
-			good := state == 8 || state == 9
+		case 4, 5, 6, 7, 8, 9, 12, 13, 18, 19:
+			want := map[byte]string{4: "weak", 5: "out of bounds", 6: "sigma", 7: "wrapped", 8: "clipped", 9: "valid", 12: "crosstalk", 13: "region clipped", 18: "synchronisation",
+				19: "unchecked"}[state]
+			good := state == 8 || state == 9 || state == 19
 			if !fresh || err != nil || r.Status.String() != want || r.Status.Good() != good || (r.DistanceM > 0) != good {
 				t.Errorf("%d: %+v, %v, %v", state, r, fresh, err)
 			}

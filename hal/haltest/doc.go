@@ -39,5 +39,5 @@
 //
 // Bytes are two hexadecimal digits each. A frame is written as candump does: 3 digits of identifier, or 8 if it is extended,
 // '#', and the data, or R and the length of a remote frame. Calls of edges, read (uart) and receive that brought nothing, and
-// no error, are not written.
+// no error, are not written, nor are frames that cannot be.
 package haltest

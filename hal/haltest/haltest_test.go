@@ -12,6 +12,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/hal"
 	"github.com/fulmar-io/fulmar/hal/haltest"
+	"github.com/fulmar-io/fulmar/hal/sim"
 )
 
 // clock is a clock that a test moves.
@@ -538,6 +539,42 @@ func TestNothingAllocates(t *testing.T) {
 		t.Errorf("played: %v allocations", n)
 	}
 	if err != nil {
+		t.Error(err)
+	}
+}
+
+// What a bus refuses or does not send is no reason not to play a recording back.
+func TestFramesAsTheyWereSent(t *testing.T) {
+	calls := func(bus hal.CAN) error {
+		for _, f := range []hal.Frame{{ID: 0x800}, {ID: 1, Len: 9}, {ID: 1, Remote: true, Len: 12}} {
+			if err := bus.Send(f); !errors.Is(err, hal.ErrRange) {
+				return fmt.Errorf("send %+v: %w", f, err)
+			}
+		}
+		// A driver may leave in Data what was there before.
+		return errors.Join(bus.Send(hal.Frame{ID: 1, Len: 1, Data: [8]byte{1, 2, 3}}), bus.Send(hal.Frame{ID: 1, Remote: true, Len: 2, Data: [8]byte{1}}))
+	}
+	var out bytes.Buffer
+	rec := haltest.NewRecorder(&out, func() int64 { return 0 })
+	bus := sim.NewBus(4)
+	bus.Node()
+	r := hal.Resource{Kind: hal.KindCAN, Path: "can0"}
+	h, err := rec.Wrap(r, bus.Node())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(calls(h.(hal.CAN)), rec.Close()); err != nil {
+		t.Fatal(err)
+	}
+	p, err := haltest.NewPlayer(&out, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	played, _, err := p.Open(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(calls(played.(hal.CAN)), p.Done()); err != nil {
 		t.Error(err)
 	}
 }

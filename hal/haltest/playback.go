@@ -149,6 +149,13 @@ func (h *playedUART) Write(p []byte) (int, error) {
 type playedCAN struct{ x *reel }
 
 func (h *playedCAN) Send(f hal.Frame) error {
+	if !f.Valid() {
+		return hal.ErrRange
+	}
+	if f.Remote {
+		f.Data = [8]byte{}
+	}
+	clear(f.Data[f.Len:]) // that is not sent
 	t, err := h.x.take("send", func(t *transaction) bool { return t.frames[0] == f },
 		func(b []byte) []byte { return appendFrame(append(b, " w"...), f) })
 	if err != nil {

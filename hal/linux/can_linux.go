@@ -79,6 +79,10 @@ func (d *can) Send(f hal.Frame) error {
 		copy(d.out[8:], f.Data[:f.Len])
 	}
 	_, err := unix.Write(d.fd, d.out[:])
+	if errors.Is(err, unix.ENXIO) { // of a socket: the interface is no more
+		d.lost = true
+		return d.gone
+	}
 	return d.fail(err)
 }
 

@@ -51,7 +51,7 @@ func explain(err error, path, pattern string) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %s", err, membership(path))
 	case errors.Is(err, unix.EBUSY):
-		return fmt.Errorf("%w: another process has it", err)
+		return fmt.Errorf("%w: somebody has it already", err)
 	}
 	return err
 }

@@ -131,6 +131,9 @@ func (h *Host) openADC(r hal.Resource) (any, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if !strings.HasPrefix(channel, "voltage") {
+		return nil, nil, fmt.Errorf("%s is no channel of volts: %w", channel, hal.ErrRange)
+	}
 	folder := filepath.Join(h.sys, "bus/iio/devices", dir)
 	if _, err := os.Stat(folder); err != nil {
 		return nil, nil, explain(err, folder, filepath.Join(h.sys, "bus/iio/devices/iio:device*"))
@@ -142,7 +145,7 @@ func (h *Host) openADC(r hal.Resource) (any, func() error, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, err
 		}
-		have, _ := filepath.Glob(filepath.Join(folder, "in_*_raw")) // a pattern of ours has no error
+		have, _ := filepath.Glob(filepath.Join(folder, "in_voltage*_raw")) // a pattern of ours has no error
 		for i := range have {
 			have[i] = strings.TrimSuffix(strings.TrimPrefix(filepath.Base(have[i]), "in_"), "_raw")
 		}
@@ -150,6 +153,9 @@ func (h *Host) openADC(r hal.Resource) (any, func() error, error) {
 	}
 	// A scale, in mV, and an offset are the channel's own or those of all of its kind.
 	kind := strings.TrimRight(channel, "0123456789")
+	if plus, minus, differs := strings.Cut(channel, "-"); differs {
+		kind = strings.TrimRight(plus, "0123456789") + "-" + strings.TrimRight(minus, "0123456789")
+	}
 	scale, err := firstFloat(filepath.Join(folder, "in_"+channel+"_scale"), filepath.Join(folder, "in_"+kind+"_scale"))
 	if err == nil {
 		d.scale = scale / 1000

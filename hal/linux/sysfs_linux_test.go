@@ -51,9 +51,11 @@ func TestADC(t *testing.T) {
 	h, dir := tree(t, map[string]string{
 		dev + "in_voltage0_raw": "2048\n", dev + "in_voltage_scale": "0.805664062\n",
 		dev + "in_voltage1_raw": "-100\n", dev + "in_voltage1_scale": "2.5\n", dev + "in_voltage1_offset": "20\n",
+		dev + "in_voltage4-voltage5_raw": "-1000\n", dev + "in_voltage-voltage_scale": "0.125\n",
+		dev + "in_temp_raw": "1\n", dev + "in_temp_scale": "1\n",
 		"bus/iio/devices/iio:device1/in_voltage0_raw": "1\n",
 	})
-	for channel, want := range map[string]float64{"voltage0": 2048 * 0.805664062e-3, "voltage1": -80 * 2.5e-3} {
+	for channel, want := range map[string]float64{"voltage0": 2048 * 0.805664062e-3, "voltage1": -80 * 2.5e-3, "voltage4-voltage5": -0.125} {
 		handle, closing, err := h.Open(hal.Resource{Kind: hal.KindADC, Path: "iio:device0/" + channel})
 		if err != nil {
 			t.Fatal(err)
@@ -84,8 +86,9 @@ func TestADC(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"iio:device2/voltage0": "did you mean iio:device0? there is iio:device0, iio:device1",
-		"iio:device0/voltage2": "iio:device0 has no channel voltage2: did you mean voltage0? there is voltage0, voltage1",
+		"iio:device0/voltage2": "iio:device0 has no channel voltage2: did you mean voltage0? there is voltage0, voltage1, voltage4-voltage5",
 		"iio:device1/voltage0": "the scale of voltage0",
+		"iio:device0/temp":     "temp is no channel of volts",
 		"voltage0":             "want a name as iio:device0/voltage3",
 		"../x":                 "want a name as",
 	} {
@@ -320,7 +323,7 @@ func TestPermissions(t *testing.T) {
 	if err := explain(unix.EACCES, path, ""); !strings.Contains(err.Error(), "for root alone") {
 		t.Error(err)
 	}
-	if err := explain(unix.EBUSY, path, ""); !strings.Contains(err.Error(), "another process has it") {
+	if err := explain(unix.EBUSY, path, ""); !strings.Contains(err.Error(), "somebody has it already") {
 		t.Error(err)
 	}
 }

@@ -27,11 +27,26 @@ func (h *Host) openUART(r hal.Resource) (any, func() error, error) {
 	}
 	d := &uart{}
 	d.init(system{}, fd, name.Of(r))
+	// The kernel lets root open what is kept exclusively, perhaps by this very machine under another name.
+	if taken, err := unix.IoctlGetInt(fd, unix.TIOCGEXCL); err == nil && taken != 0 {
+		_ = d.close() // the first error is the one that matters
+		return nil, nil, explain(unix.EBUSY, path, "")
+	}
 	if err := setUp(path, fd, r); err != nil {
 		_ = d.close() // the first error is the one that matters
 		return nil, nil, err
 	}
-	return d, d.close, nil
+	return d, d.release, nil
+}
+
+// release gives the line back: what is kept exclusively stays so for as long as anybody has it open, if nobody says otherwise.
+func (d *uart) release() error {
+	d.mu.Lock()
+	if d.fd >= 0 {
+		_ = unix.IoctlSetInt(d.fd, unix.TIOCNXCL, 0) // a line that is gone has nothing to give back
+	}
+	d.mu.Unlock()
+	return d.close()
 }
 
 func setUp(path string, fd int, r hal.Resource) error {

@@ -112,9 +112,15 @@ func (c *Course) Follow(p *Progress, eastM, northM float64) (crossTrackM float64
 	return -(eastM-q.EastM)*sin + (northM-q.NorthM)*cos
 }
 
-// At returns the point of the course that is aheadM metres ahead of a follower.
+// At returns the point of the course that is aheadM metres ahead of a follower; behind it, where that is negative. What is not
+// finite is no way.
 func (c *Course) At(p Progress, aheadM float64) Point {
-	return c.points[(p.index+int(math.Round(aheadM/c.stepM)))%len(c.points)]
+	n := len(c.points)
+	ahead := math.Mod(math.Round(aheadM/c.stepM), float64(n))
+	if math.IsNaN(ahead) {
+		ahead = 0
+	}
+	return c.points[(p.index+int(ahead)+n)%n]
 }
 
 // Waypoint returns how many waypoints of this lap are behind the follower, 0 to Waypoints−1.

@@ -35,6 +35,22 @@ func TestFigureEight(t *testing.T) {
 	}
 }
 
+// A rover that rolls backwards at the start looks behind it: the course is closed.
+func TestAtLooksBehind(t *testing.T) {
+	c, err := rover.NewFigureEight(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.At(rover.Progress{}, -c.LengthM()/4), c.At(rover.Progress{}, 3*c.LengthM()/4); got != want {
+		t.Errorf("a quarter of a lap behind is %+v, three quarters ahead %+v", got, want)
+	}
+	for _, ahead := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		if got := c.At(rover.Progress{}, ahead); got != c.Start() {
+			t.Errorf("%v m ahead is %+v, want the start", ahead, got)
+		}
+	}
+}
+
 // Who goes along the course a little to the left is told so, through the crossing too, and all laps are counted.
 func TestFollowAlongTheCourse(t *testing.T) {
 	c, err := rover.NewFigureEight(6)

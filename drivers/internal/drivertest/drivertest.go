@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -159,12 +160,14 @@ func (d Driver) stuck(t *testing.T) {
 			}
 		}
 	}
-	// Stuck at nothing but zeros, as a line that is held low. That is no reading.
-	call, f := d.opened(t)
-	f.Set(haltest.Fault{Trouble: haltest.Answered, Answer: make([]byte, 64)})
-	for range 5 {
-		if fresh, err := call(); fresh && err == nil {
-			t.Error("zeros are taken for a reading")
+	// Stuck at nothing but zeros, as a line that is held low, or but ones, as one that nobody pulls down. That is no reading.
+	for _, b := range []byte{0, 0xFF} {
+		call, f := d.opened(t)
+		f.Set(haltest.Fault{Trouble: haltest.Answered, Answer: bytes.Repeat([]byte{b}, 64)})
+		for range 5 {
+			if fresh, err := call(); fresh && err == nil {
+				t.Errorf("bytes of %#x are taken for a reading", b)
+			}
 		}
 	}
 }
