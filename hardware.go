@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/fulmar-io/fulmar/hal"
 )
@@ -34,7 +35,7 @@ type Hardware interface {
 	Open(hal.Host) error
 	// Close revokes the handle, brings the hardware to rest, and gives it back. It may be called from another goroutine than
 	// that of a step which uses the handle, when it was not opened, and while it is being opened: Open then gives back itself what
-	// it gets.
+	// it gets. After a call that was under way, and ends within 100 ms, the hardware is brought to rest once more.
 	Close() error
 }
 
@@ -48,7 +49,7 @@ func (h *Handle[T]) As(name string, r hal.Resource) Hardware {
 
 // AtRest says what brings the hardware to rest. Rest is called when the component's tasks have ended, before the handle is
 // closed, and also when a step of them does not end: by then that one's handle is revoked. It must touch nothing but what
-// it is given.
+// it is given. Without one, an output is low at rest, as when it is opened; pulses end with their handle.
 func (h *Handle[T]) AtRest(rest func(T) error) *Handle[T] {
 	h.rest = rest
 	return h
@@ -101,13 +102,34 @@ func (h *Handle[T]) Close() error {
 		return nil
 	}
 	var err error
-	if h.rest != nil {
-		err = h.rest(h.raw)
+	rest := h.rest
+	if out, ok := any(h.raw).(hal.Output); ok && rest == nil {
+		rest = func(T) error { return out.Write(false) }
+	}
+	if rest != nil {
+		late := h.lease.Busy()
+		err = rest(h.raw)
+		if late && h.settled() { // that call may have come after
+			err = errors.Join(err, rest(h.raw))
+		}
 	}
 	if err = errors.Join(err, closing()); err != nil {
 		return fmt.Errorf("close %s %s %s: %w", h.name, h.resource.Kind, h.resource.Path, err)
 	}
 	return nil
+}
+
+// settled waits for calls that are under way, and reports whether they have ended.
+func (h *Handle[T]) settled() bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 100 {
+		if !h.lease.Busy() {
+			return true
+		}
+		<-tick.C
+	}
+	return false
 }
 
 // kindOf returns the kind of a contract, 0 of anything else.

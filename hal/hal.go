@@ -36,7 +36,7 @@ type Edge struct {
 	Missed uint32
 }
 
-// Output is a digital output.
+// Output is a digital output. It is low when it is opened.
 type Output interface {
 	Write(high bool) error
 }

@@ -3,13 +3,31 @@ package hal
 import "sync/atomic"
 
 // Lease is the right to use a handle. The zero Lease is valid. Its methods may be called from any goroutine.
-type Lease struct{ revoked atomic.Bool }
+type Lease struct{ state atomic.Int64 } // how many calls are under way, and revoked
 
-// Revoke takes the handles of the lease away. A call that is under way is not stopped; each later one fails with ErrRevoked.
-func (l *Lease) Revoke() { l.revoked.Store(true) }
+// revoked is the bit of a lease that was revoked.
+const revoked = 1 << 62
+
+// Revoke takes the handles of the lease away: each later call fails with ErrRevoked. A call that is under way is not stopped; Busy
+// tells when there is none any more.
+func (l *Lease) Revoke() { l.state.Or(revoked) }
 
 // Revoked reports whether the lease was revoked.
-func (l *Lease) Revoked() bool { return l.revoked.Load() }
+func (l *Lease) Revoked() bool { return l.state.Load()&revoked != 0 }
+
+// Busy reports whether a call is under way. Of a lease that was revoked and is not busy no call reaches the hardware any more.
+func (l *Lease) Busy() bool { return l.state.Load()&^revoked != 0 }
+
+// enter begins a call; then leave ends it. It reports false, and there is nothing to end, if the lease was revoked.
+func (l *Lease) enter() bool {
+	if l.state.Add(1)&revoked != 0 {
+		l.leave()
+		return false
+	}
+	return true
+}
+
+func (l *Lease) leave() { l.state.Add(-1) }
 
 // Let returns the handle of a resource of a kind such that it works as long as the lease is not revoked, and whether it
 // meets that kind's contract.
@@ -57,16 +75,18 @@ type leasedInput struct {
 }
 
 func (x *leasedInput) Read() (high bool, err error) {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return false, ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Read()
 }
 
 func (x *leasedInput) Edges(buf []Edge) (n int, err error) {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return 0, ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Edges(buf)
 }
 
@@ -76,9 +96,10 @@ type leasedOutput struct {
 }
 
 func (x *leasedOutput) Write(high bool) error {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Write(high)
 }
 
@@ -88,9 +109,10 @@ type leasedPWM struct {
 }
 
 func (x *leasedPWM) Set(period, high int64) error {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Set(period, high)
 }
 
@@ -100,9 +122,10 @@ type leasedADC struct {
 }
 
 func (x *leasedADC) Volts() (volts float64, err error) {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return 0, ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Volts()
 }
 
@@ -112,9 +135,10 @@ type leasedCounter struct {
 }
 
 func (x *leasedCounter) Count() (n int64, err error) {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return 0, ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Count()
 }
 
@@ -124,9 +148,10 @@ type leasedBus struct {
 }
 
 func (x *leasedBus) Tx(w, r []byte) error {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Tx(w, r)
 }
 
@@ -136,16 +161,18 @@ type leasedUART struct {
 }
 
 func (x *leasedUART) Read(p []byte) (n int, err error) {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return 0, ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Read(p)
 }
 
 func (x *leasedUART) Write(p []byte) (n int, err error) {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return 0, ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Write(p)
 }
 
@@ -155,15 +182,17 @@ type leasedCAN struct {
 }
 
 func (x *leasedCAN) Send(f Frame) error {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Send(f)
 }
 
 func (x *leasedCAN) Receive(buf []Frame) (n int, err error) {
-	if x.l.Revoked() {
+	if !x.l.enter() {
 		return 0, ErrRevoked
 	}
+	defer x.l.leave()
 	return x.h.Receive(buf)
 }
