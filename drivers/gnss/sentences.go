@@ -82,7 +82,7 @@ func (r *report) read(s nmea.Sentence) error {
 		return err
 	case nmea.TypeGGA:
 		m, err := nmea.DecodeGGA(s)
-		r.clock, r.verdict, r.quality = m.Time, judged(m.Quality > 0), Quality(m.Quality)
+		r.clock, r.verdict, r.quality = m.Time, judged(m.Quality > 0), qualityOf(m.Quality)
 		r.place(m.Position)
 		r.used(m.Satellites)
 		r.dilution(HDOP, &r.fix.HDOP, m.HDOP)
@@ -359,4 +359,12 @@ func (e *sentences) when() (t time.Time, hasTime, hasDate bool) {
 // on returns a time of a day.
 func on(d nmea.Date, clock time.Duration) time.Time {
 	return time.Date(d.Year, time.Month(d.Month), int(d.Day), 0, 0, 0, 0, time.UTC).Add(clock)
+}
+
+// qualityOf returns a quality by its number in GGA. Numbers that the standard does not have are not known.
+func qualityOf(number int) Quality {
+	if number < 0 || number > int(Simulated) {
+		return Unknown
+	}
+	return Quality(number)
 }
