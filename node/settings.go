@@ -39,7 +39,7 @@ type RealTimeSettings struct {
 	Mode        string        `choices:"auto,on,off" doc:"in threads under a real-time policy of the kernel's: where it lets them, or never, or not at all without"`
 	Wake        string        `choices:"sleep,hybrid" doc:"how a thread waits for a release: hybrid spins for the last of it"`
 	Margin      time.Duration `doc:"how long hybrid spins, at most" min:"1us" max:"10ms"`
-	Policy      string        `choices:"fifo,deadline" doc:"the kernel's policy; deadline wants a budget of each task, and no core"`
+	Policy      string        `choices:"fifo,deadline" doc:"the kernel's policy; deadline wants a budget of each task, and no core, and misses releases when Go's runtime yields (docs/real-time.md)"`
 	Priority    int           `doc:"the kernel's, of the most urgent tasks under fifo" min:"1" max:"98"`
 	WakeUp      time.Duration `doc:"longest from a release until the kernel lets an idle thread run, for the analysis of response times" min:"0s" max:"100ms"`
 	MemoryLimit config.Size   `doc:"of the control half when it is a process of its own: its garbage is collected only beyond" min:"16MiB" max:"1TiB"`

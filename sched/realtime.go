@@ -22,7 +22,8 @@ const (
 	// FIFO is SCHED_FIFO: fixed priorities. A task may be pinned to a core.
 	FIFO Policy = iota
 	// Deadline is SCHED_DEADLINE: a thread per task, which the kernel guarantees its budget before each deadline, or refuses.
-	// Each task needs a budget, and none may be pinned: the kernel has no partial sets of cores for it.
+	// Each task needs a budget, and none may be pinned: the kernel has no partial sets of cores for it. Where a lock of Go's runtime
+	// is contended the runtime yields, and here that gives up the rest of a period: such tasks miss releases now and then.
 	Deadline
 )
 
