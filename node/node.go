@@ -476,11 +476,11 @@ type TaskStats struct {
 	sched.Stats
 }
 
-// TaskStats returns how the components' tasks have run. It may be called from any goroutine after Open.
+// TaskStats returns how the components' tasks have run. It may be called from any goroutine at any time.
 func (n *Node) TaskStats() []TaskStats {
 	list := make([]TaskStats, len(n.tasks))
 	for i, t := range n.tasks {
-		list[i] = TaskStats{Component: t.part.name, Task: t.name, Period: t.period, Stats: t.scheduled().Stats()}
+		list[i] = TaskStats{Component: t.part.name, Task: t.name, Period: t.period, Stats: t.stats()}
 	}
 	return list
 }

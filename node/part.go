@@ -65,6 +65,14 @@ func (t *task) scheduled() *sched.Task {
 	return t.sched
 }
 
+// stats returns how the task has run. One that was never made ready, as of a machine that did not open, has not run.
+func (t *task) stats() sched.Stats {
+	if s := t.scheduled(); s != nil {
+		return s.Stats()
+	}
+	return sched.Stats{}
+}
+
 // lifecycle is where a component is in its life.
 type lifecycle uint8
 

@@ -78,7 +78,7 @@ type MachineHealth struct {
 	RealTime         bool // the components' tasks have real-time threads
 }
 
-// MachineHealth rolls up how the components are. It may be called from any goroutine after Open.
+// MachineHealth rolls up how the components are. It may be called from any goroutine at any time.
 func (n *Node) MachineHealth() MachineHealth {
 	m := MachineHealth{Status: "ok", Components: len(n.parts), RealTime: n.realTime.Load()}
 	for _, p := range n.parts {
@@ -101,7 +101,7 @@ func (n *Node) MachineHealth() MachineHealth {
 		m.Status, m.Reason = "degraded", *t
 	}
 	for _, t := range n.tasks {
-		m.Misses += t.scheduled().Stats().Misses
+		m.Misses += t.stats().Misses
 	}
 	if cause := n.safe.Load(); cause != nil {
 		m.Status, m.Reason = "safe-state", (*cause).Error()

@@ -98,10 +98,11 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 		err = m.halves(ctx, c, n, text)
 	}
 	stopWatching()
-	s := machineSummaryOf(n)
-	if o.json {
+	switch s := machineSummaryOf(n); {
+	case err != nil && !s.ran(): // there is nothing to tell but why
+	case o.json:
 		err = errors.Join(err, json.NewEncoder(c.OutOrStdout()).Encode(s))
-	} else {
+	default:
 		s.print(c.OutOrStdout())
 	}
 	return errors.Join(err, <-watched)
