@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/fulmar-io/fulmar/env"
@@ -40,5 +41,34 @@ func TestAMachineThatDoesNotBegin(t *testing.T) {
 		if status != exitNot || !strings.Contains(log.String(), "in use by another process") || out.Len() > 0 {
 			t.Errorf("%v: status %d, %q, %s", args, status, out.String(), log.String())
 		}
+	}
+}
+
+// Another machine that is started on the data of one that runs does not begin, and leaves that one its courier: killed, it is
+// followed by another.
+func TestAnotherMachineOnTheSameData(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	said := new(watched)
+	p := child("fulmar", "run", roverFile(t, dir, "a"), "--data", data)
+	p.cmd.Stdout, p.cmd.Stderr = said, said
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return strings.Contains(said.String(), "a runs: ") }, "it does not run")
+	courier := courierOf(t, p.cmd.Process.Pid, 0)
+	other := startChild(t, "fulmar", "run", roverFile(t, dir, "b"), "--data", data, "--for", "1s")
+	if err := other.cmd.Wait(); err == nil || strings.Contains(other.out.String(), "panic") {
+		t.Errorf("another machine on the same data: %v\n%s", err, other.out.String())
+	}
+	if err := syscall.Kill(courier, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	courierOf(t, p.cmd.Process.Pid, courier)
+	if err := p.end(syscall.SIGTERM); err != nil || strings.Contains(said.String(), "both halves are to be of one file") {
+		t.Errorf("%v\n%s", err, said)
+	}
+	if left, _ := filepath.Glob(filepath.Join(data, keptText+"*")); len(left) > 0 {
+		t.Errorf("it left %v", left)
 	}
 }
