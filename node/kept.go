@@ -42,7 +42,7 @@ func (n *Node) restore() {
 		n.keptTrouble("parameters that were set in an earlier boot cannot be read; those of the machine's file are in effect", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(k)) {
-		if err := n.restoreComponent(name, k[name]); err != nil {
+		if err := guarded(func() error { return n.restoreComponent(name, k[name]) }); err != nil {
 			n.keptTrouble("parameters of "+name+" that were set in an earlier boot are not taken; those of the machine's file are in effect", err)
 		}
 	}

@@ -204,11 +204,12 @@ func (p *part) changed(to any) []values {
 
 // fulfil does what was asked for.
 func (n *Node) fulfil(ctx context.Context, e Executor, r request) {
-	list, err := r.prepare()
+	var list []values
+	err := guarded(func() (err error) { list, err = r.prepare(); return err }) // it may call a component's Validate
 	for _, v := range list {
 		a, ok := v.part.component.(fulmar.Accepter)
 		if err == nil && ok {
-			if err = guarded(func() error { return a.Accept(v.values) }); err != nil {
+			if err = n.bounded(ctx, func(context.Context) error { return a.Accept(v.values) }); err != nil {
 				err = fmt.Errorf("component %q refuses: %w", v.part.name, err)
 			}
 		}

@@ -231,6 +231,47 @@ func TestAFailureOfWhatDependsOnItRollsBackToo(t *testing.T) {
 	})
 }
 
+// touchy is a component whose Validate panics, and whose Accept does not return, for some values.
+type touchy struct{ params fulmar.Params[touchyParams] }
+
+type touchyParams struct{ Gain int }
+
+func (p *touchyParams) Validate() error {
+	if p.Gain == 3 {
+		panic("three")
+	}
+	return nil
+}
+
+func (c *touchy) Accept(p any) error {
+	if p.(*touchyParams).Gain == 4 {
+		<-time.After(time.Minute)
+	}
+	return nil
+}
+
+func (c *touchy) Spec() fulmar.Spec {
+	return fulmar.Spec{Name: "touchy", Parameters: c.params.As(touchyParams{Gain: 1}), Tasks: []fulmar.Task{{Name: "rest", Period: time.Second,
+		Step: func(*fulmar.Step) error { return nil }}}}
+}
+
+// A component that panics or hangs when it is asked about its parameters refuses them. The machine goes on.
+func TestAComponentFailsWhenItIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reloading(t, func(n *node.Node) {
+			for value, want := range map[string]string{"3": "panic: three", "4": "refuses: took longer than 1s"} {
+				if v, _, err := set(n, "touchy", "gain", value); v != 0 || err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("gain %s: version %d, %v", value, v, err)
+				}
+			}
+			if v, _, err := set(n, "touchy", "gain", "2"); v != 1 || err != nil {
+				t.Errorf("version %d, %v", v, err)
+			}
+			<-time.After(time.Minute) // Accept returns
+		}, nil, &touchy{})
+	})
+}
+
 const machineText = `
 device: rover
 components:
