@@ -121,30 +121,39 @@ func textsOf(v any) map[string]string {
 
 // keep remembers on disk what the version in effect has set, after its probation.
 func (n *Node) keep() {
-	set := n.version.set
+	n.kept = n.remembered()
 	n.version.set = nil
-	for _, c := range changesOf(set) {
-		if n.kept[c.Component] == nil {
-			n.kept[c.Component] = make(map[string]keptValue)
-		}
-		over := c.From
-		if before, ok := n.kept[c.Component][c.Parameter]; ok {
-			over = before.Over
-		}
-		n.kept[c.Component][c.Parameter] = keptValue{Value: c.To, Over: over}
-		if over == c.To {
-			delete(n.kept[c.Component], c.Parameter) // the file says so itself
-		}
-	}
 	if err := n.writeKept(); err != nil {
 		n.keptTrouble("parameters that were set are in effect, and will not be after the next start", err)
 	}
 }
 
+// remembered returns kept with what the version in effect has set, which is on its probation still.
+func (n *Node) remembered() kept {
+	all := make(kept, len(n.kept))
+	for name, set := range n.kept {
+		all[name] = maps.Clone(set)
+	}
+	for _, c := range changesOf(n.version.set) {
+		if all[c.Component] == nil {
+			all[c.Component] = make(map[string]keptValue)
+		}
+		over := c.From
+		if before, ok := all[c.Component][c.Parameter]; ok {
+			over = before.Over
+		}
+		all[c.Component][c.Parameter] = keptValue{Value: c.To, Over: over}
+		if over == c.To {
+			delete(all[c.Component], c.Parameter) // the file says so itself
+		}
+	}
+	return all
+}
+
 // overlay puts what was set of a component over what the machine's file says, as long as that is the same as then.
-func (n *Node) overlay(p *part, file any) (any, error) {
+func (p *part) overlay(file any, kept map[string]keptValue) (any, error) {
 	now, set := textsOf(file), make(map[string]string)
-	for key, v := range n.kept[p.name] {
+	for key, v := range kept {
 		if now[key] == v.Over {
 			set[key] = v.Value
 		}

@@ -102,6 +102,7 @@ func (n *Node) compare(configured []Configured) ([]values, error) {
 	var list []values
 	var errs []error
 	seen := make(map[string]bool)
+	kept := n.remembered()
 	for _, c := range configured {
 		p := n.part(c.Name)
 		if p == nil || p.as == nil {
@@ -117,8 +118,8 @@ func (n *Node) compare(configured []Configured) ([]values, error) {
 			continue
 		}
 		to, err := p.spec.Parameters.Parse(nil, c.Settings.Parameters)
-		if err == nil && len(n.kept[p.name]) > 0 {
-			to, err = n.overlay(p, to)
+		if err == nil && len(kept[p.name]) > 0 {
+			to, err = p.overlay(to, kept[p.name])
 		}
 		if err != nil {
 			errs = append(errs, err)

@@ -322,6 +322,44 @@ func TestTheFileIsReloaded(t *testing.T) {
 	})
 }
 
+// What was set stays set when the file is read again and says for it what it did, also while what was set is on its probation.
+func TestWhatIsSetStaysWhenTheFileIsReloaded(t *testing.T) {
+	for _, wait := range []time.Duration{time.Second, 15 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			bus := newTuned("tuned", "")
+			types := new(fulmar.Types)
+			types.Register(fulmar.Type{Name: "test/tuned", New: func() fulmar.Component { return bus.Renew() }})
+			read := func(text string) ([]node.Configured, error) {
+				s, loaded, err := loadFile(t, text)
+				if err != nil {
+					return nil, err
+				}
+				return s.NewComponents(types, loaded)
+			}
+			first, err := read(machineText)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reloading(t, func(n *node.Node) {
+				if _, _, err := set(n, "bus", "gain", "4"); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(wait)
+				for _, c := range []struct{ text, want string }{
+					{machineText, "[]"},
+					{strings.Replace(machineText, "gain: 2", "gain: 2, limit: 7", 1), "[bus.limit 5 → 7]"},
+					{strings.Replace(machineText, "gain: 2", "gain: 3, limit: 7", 1), "[bus.gain 4 → 3]"},
+				} {
+					_, changes, err := n.Reload(t.Context(), "the file", func() ([]node.Configured, error) { return read(c.text) })
+					if fmt.Sprint(changes) != c.want || err != nil {
+						t.Errorf("%s after it was set, the file changes %v, want %s; %v", wait, changes, c.want, err)
+					}
+				}
+			}, func(o *node.Options) { o.Configured = first })
+		})
+	}
+}
+
 func TestWhatDoesNotRunIsNotReloaded(t *testing.T) {
 	n, err := node.New(options(newTuned("bus", "")))
 	if err != nil {
