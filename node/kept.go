@@ -41,10 +41,19 @@ func (n *Node) restore() {
 	if err != nil {
 		n.keptTrouble("parameters that were set in an earlier boot cannot be read; those of the machine's file are in effect", err)
 	}
+	dropped := false
 	for _, name := range slices.Sorted(maps.Keys(k)) {
-		if err := n.restoreComponent(name, k[name]); err != nil {
+		err := guarded(func() (err error) {
+			all, err := n.restoreComponent(name, k[name])
+			dropped = dropped || !all
+			return err
+		})
+		if err != nil {
 			n.keptTrouble("parameters of "+name+" that were set in an earlier boot are not taken; those of the machine's file are in effect", err)
 		}
+	}
+	if dropped {
+		n.writeWithout()
 	}
 }
 
@@ -83,23 +92,27 @@ func (n *Node) readKept() (k kept, err error) {
 	return k, errors.Join(trouble, log.Report().Unreadable)
 }
 
-func (n *Node) restoreComponent(name string, set map[string]keptValue) error {
+// restoreComponent puts parameters of one component into effect. All is false if the file says something else for one of them than
+// when it was set: that one is to be forgotten.
+func (n *Node) restoreComponent(name string, set map[string]keptValue) (all bool, err error) {
 	p := n.part(name)
 	if p == nil || p.spec.Parameters == nil {
-		return errors.New("there is no such component with parameters")
+		return true, errors.New("there is no such component with parameters")
 	}
+	all = true
 	now := textsOf(p.spec.Parameters.Values())
 	texts, taken := make(map[string]string), make(map[string]keptValue)
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		v := set[key]
 		if file, ok := now[key]; !ok || file != v.Over {
 			n.o.Logger.Info("the machine's file has another value than when it was set: that one counts", "parameter", name+"."+key, "file", file, "set", v.Value)
+			all = false
 			continue
 		}
 		texts[key], taken[key] = v.Value, v
 	}
 	if len(taken) == 0 {
-		return nil
+		return all, nil
 	}
 	values, err := p.spec.Parameters.Parse(p.spec.Parameters.Values(), config.Text(texts, "what was set"))
 	if err == nil {
@@ -108,7 +121,7 @@ func (n *Node) restoreComponent(name string, set map[string]keptValue) error {
 	if err == nil {
 		n.kept[name] = taken
 	}
-	return err
+	return all, err
 }
 
 func textsOf(v any) map[string]string {
@@ -121,30 +134,39 @@ func textsOf(v any) map[string]string {
 
 // keep remembers on disk what the version in effect has set, after its probation.
 func (n *Node) keep() {
-	set := n.version.set
+	n.kept = n.remembered()
 	n.version.set = nil
-	for _, c := range changesOf(set) {
-		if n.kept[c.Component] == nil {
-			n.kept[c.Component] = make(map[string]keptValue)
-		}
-		over := c.From
-		if before, ok := n.kept[c.Component][c.Parameter]; ok {
-			over = before.Over
-		}
-		n.kept[c.Component][c.Parameter] = keptValue{Value: c.To, Over: over}
-		if over == c.To {
-			delete(n.kept[c.Component], c.Parameter) // the file says so itself
-		}
-	}
 	if err := n.writeKept(); err != nil {
 		n.keptTrouble("parameters that were set are in effect, and will not be after the next start", err)
 	}
 }
 
+// remembered returns kept with what the version in effect has set, which is on its probation still.
+func (n *Node) remembered() kept {
+	all := make(kept, len(n.kept))
+	for name, set := range n.kept {
+		all[name] = maps.Clone(set)
+	}
+	for _, c := range changesOf(n.version.set) {
+		if all[c.Component] == nil {
+			all[c.Component] = make(map[string]keptValue)
+		}
+		over := c.From
+		if before, ok := all[c.Component][c.Parameter]; ok {
+			over = before.Over
+		}
+		all[c.Component][c.Parameter] = keptValue{Value: c.To, Over: over}
+		if over == c.To {
+			delete(all[c.Component], c.Parameter) // the file says so itself
+		}
+	}
+	return all
+}
+
 // overlay puts what was set of a component over what the machine's file says, as long as that is the same as then.
-func (n *Node) overlay(p *part, file any) (any, error) {
+func (p *part) overlay(file any, kept map[string]keptValue) (any, error) {
 	now, set := textsOf(file), make(map[string]string)
-	for key, v := range n.kept[p.name] {
+	for key, v := range kept {
 		if now[key] == v.Over {
 			set[key] = v.Value
 		}
@@ -161,9 +183,13 @@ func (n *Node) forget(changes []Change) {
 			dropped = true
 		}
 	}
-	if !dropped {
-		return
+	if dropped {
+		n.writeWithout()
 	}
+}
+
+// writeWithout forgets on disk what is not kept any more.
+func (n *Node) writeWithout() {
 	if err := n.writeKept(); err != nil {
 		n.keptTrouble("parameters that were set once may come back at the next start", err)
 	}

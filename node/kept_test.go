@@ -72,6 +72,11 @@ func TestWhatIsSetOutlivesTheMachine(t *testing.T) {
 		if seen, _ := boot(t, disk.Clone(), 2, 5*time.Second, nothing); seen.Gain != 2 {
 			t.Errorf("the file was changed, and its gain is %v", seen.Gain)
 		}
+		again := disk.Clone()
+		boot(t, again, 2, 5*time.Second, nothing)
+		if seen, _ := boot(t, again, 1, 5*time.Second, nothing); seen.Gain != 1 {
+			t.Errorf("the file was changed, and changed back at a later start; its gain is %v", seen.Gain)
+		}
 		boot(t, disk, 1, 15*time.Second, setGain(t, "4"))
 		damage(t, disk, `{"bus":{"gain":{"value":"4"`)
 		if seen, h := boot(t, disk.Clone(), 1, 5*time.Second, nothing); seen.Gain != 3 || h.Status != "degraded" || !strings.Contains(h.Reason, "cannot be read") {

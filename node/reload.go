@@ -102,6 +102,7 @@ func (n *Node) compare(configured []Configured) ([]values, error) {
 	var list []values
 	var errs []error
 	seen := make(map[string]bool)
+	kept := n.remembered()
 	for _, c := range configured {
 		p := n.part(c.Name)
 		if p == nil || p.as == nil {
@@ -117,8 +118,8 @@ func (n *Node) compare(configured []Configured) ([]values, error) {
 			continue
 		}
 		to, err := p.spec.Parameters.Parse(nil, c.Settings.Parameters)
-		if err == nil && len(n.kept[p.name]) > 0 {
-			to, err = n.overlay(p, to)
+		if err == nil && len(kept[p.name]) > 0 {
+			to, err = p.overlay(to, kept[p.name])
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -204,11 +205,12 @@ func (p *part) changed(to any) []values {
 
 // fulfil does what was asked for.
 func (n *Node) fulfil(ctx context.Context, e Executor, r request) {
-	list, err := r.prepare()
+	var list []values
+	err := guarded(func() (err error) { list, err = r.prepare(); return err }) // it may call a component's Validate
 	for _, v := range list {
 		a, ok := v.part.component.(fulmar.Accepter)
 		if err == nil && ok {
-			if err = guarded(func() error { return a.Accept(v.values) }); err != nil {
+			if err = n.bounded(ctx, func(context.Context) error { return a.Accept(v.values) }); err != nil {
 				err = fmt.Errorf("component %q refuses: %w", v.part.name, err)
 			}
 		}

@@ -231,6 +231,47 @@ func TestAFailureOfWhatDependsOnItRollsBackToo(t *testing.T) {
 	})
 }
 
+// touchy is a component whose Validate panics, and whose Accept does not return, for some values.
+type touchy struct{ params fulmar.Params[touchyParams] }
+
+type touchyParams struct{ Gain int }
+
+func (p *touchyParams) Validate() error {
+	if p.Gain == 3 {
+		panic("three")
+	}
+	return nil
+}
+
+func (c *touchy) Accept(p any) error {
+	if p.(*touchyParams).Gain == 4 {
+		<-time.After(time.Minute)
+	}
+	return nil
+}
+
+func (c *touchy) Spec() fulmar.Spec {
+	return fulmar.Spec{Name: "touchy", Parameters: c.params.As(touchyParams{Gain: 1}), Tasks: []fulmar.Task{{Name: "rest", Period: time.Second,
+		Step: func(*fulmar.Step) error { return nil }}}}
+}
+
+// A component that panics or hangs when it is asked about its parameters refuses them. The machine goes on.
+func TestAComponentFailsWhenItIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reloading(t, func(n *node.Node) {
+			for value, want := range map[string]string{"3": "panic: three", "4": "refuses: took longer than 1s"} {
+				if v, _, err := set(n, "touchy", "gain", value); v != 0 || err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("gain %s: version %d, %v", value, v, err)
+				}
+			}
+			if v, _, err := set(n, "touchy", "gain", "2"); v != 1 || err != nil {
+				t.Errorf("version %d, %v", v, err)
+			}
+			<-time.After(time.Minute) // Accept returns
+		}, nil, &touchy{})
+	})
+}
+
 const machineText = `
 device: rover
 components:
@@ -279,6 +320,44 @@ func TestTheFileIsReloaded(t *testing.T) {
 			}
 		}, func(o *node.Options) { o.Configured = first })
 	})
+}
+
+// What was set stays set when the file is read again and says for it what it did, also while what was set is on its probation.
+func TestWhatIsSetStaysWhenTheFileIsReloaded(t *testing.T) {
+	for _, wait := range []time.Duration{time.Second, 15 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			bus := newTuned("tuned", "")
+			types := new(fulmar.Types)
+			types.Register(fulmar.Type{Name: "test/tuned", New: func() fulmar.Component { return bus.Renew() }})
+			read := func(text string) ([]node.Configured, error) {
+				s, loaded, err := loadFile(t, text)
+				if err != nil {
+					return nil, err
+				}
+				return s.NewComponents(types, loaded)
+			}
+			first, err := read(machineText)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reloading(t, func(n *node.Node) {
+				if _, _, err := set(n, "bus", "gain", "4"); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(wait)
+				for _, c := range []struct{ text, want string }{
+					{machineText, "[]"},
+					{strings.Replace(machineText, "gain: 2", "gain: 2, limit: 7", 1), "[bus.limit 5 → 7]"},
+					{strings.Replace(machineText, "gain: 2", "gain: 3, limit: 7", 1), "[bus.gain 4 → 3]"},
+				} {
+					_, changes, err := n.Reload(t.Context(), "the file", func() ([]node.Configured, error) { return read(c.text) })
+					if fmt.Sprint(changes) != c.want || err != nil {
+						t.Errorf("%s after it was set, the file changes %v, want %s; %v", wait, changes, c.want, err)
+					}
+				}
+			}, func(o *node.Options) { o.Configured = first })
+		})
+	}
 }
 
 func TestWhatDoesNotRunIsNotReloaded(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/fulmar-io/fulmar/node"
@@ -47,6 +48,11 @@ func machineSummaryOf(n *node.Node) machineSummary {
 		s.Components = append(s.Components, componentSummary{Name: c.Name, Restarts: c.Restarts, Records: c.Published, LastError: c.LastError, LastEvent: c.LastEvent})
 	}
 	return s
+}
+
+// ran reports whether any step has run.
+func (s machineSummary) ran() bool {
+	return slices.ContainsFunc(s.Tasks, func(t taskSummary) bool { return t.Runs > 0 })
 }
 
 func (s machineSummary) print(w io.Writer) {

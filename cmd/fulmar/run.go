@@ -99,22 +99,23 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 		err = m.halves(ctx, c, n, text)
 	}
 	stopWatching()
-	s := machineSummaryOf(n)
-	if o.json {
+	switch s := machineSummaryOf(n); {
+	case err != nil && !s.ran(): // there is nothing to tell but why
+	case o.json:
 		err = errors.Join(err, json.NewEncoder(c.OutOrStdout()).Encode(s))
-	} else {
+	default:
 		s.print(c.OutOrStdout())
 	}
 	return errors.Join(err, <-watched)
 }
 
 // halves runs the control half here and the courier half in another process.
-func (m *machineFile) halves(ctx context.Context, c *cobra.Command, n *node.Node, text []byte) error {
-	// Another life of the courier half must be of the same machine, whatever has become of the file meanwhile.
-	same := filepath.Join(m.settings.Data, "running"+filepath.Ext(m.path))
-	if err := os.WriteFile(same, text, 0o600); err != nil {
+func (m *machineFile) halves(ctx context.Context, c *cobra.Command, n *node.Node, text []byte) (err error) {
+	same, err := m.keepText(text)
+	if err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
+	defer func() { _ = os.Remove(same) }() // what stays the next start removes
 	courier := &node.CourierProcess{Command: func(region string) *exec.Cmd { return m.courierCommand(c, same, region) }, Logger: slog.Default()}
 	region, err := courier.Start(ctx)
 	if errors.Is(err, node.ErrNotBegun) {
@@ -124,8 +125,36 @@ func (m *machineFile) halves(ctx context.Context, c *cobra.Command, n *node.Node
 	if err != nil {
 		return err
 	}
+	m.dropTexts(same)
 	fmt.Fprintf(c.ErrOrStderr(), "%s runs: %d components, in two processes. Ctrl-C stops it.\n", m.settings.Device, len(m.settings.Components))
 	return errors.Join(n.RunControl(ctx, region), courier.Finish())
+}
+
+// keptText is what the names of the files of keepText begin with.
+const keptText = "running-"
+
+// keepText keeps the machine's file as it was read: another life of the courier half must be of the same machine, whatever has become
+// of the file meanwhile. The copy is of this process alone: another that is started on the same data, in vain, has one of its own.
+func (m *machineFile) keepText(text []byte) (path string, err error) {
+	f, err := os.CreateTemp(m.settings.Data, keptText+"*"+filepath.Ext(m.path))
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
+}
+
+// dropTexts removes what processes that were killed have left of keepText. The data are this machine's by now.
+func (m *machineFile) dropTexts(same string) {
+	left, _ := filepath.Glob(filepath.Join(m.settings.Data, keptText+"*")) // it fails only for a pattern that is none
+	for _, path := range left {
+		if path != same {
+			_ = os.Remove(path) // the next start tries again
+		}
+	}
 }
 
 // machineFile is a machine's file, read.
