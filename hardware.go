@@ -108,15 +108,25 @@ func (h *Handle[T]) Close() error {
 	}
 	if rest != nil {
 		late := h.lease.Busy()
-		err = rest(h.raw)
+		err = h.bring(rest)
 		if late && h.settled() { // that call may have come after
-			err = errors.Join(err, rest(h.raw))
+			err = errors.Join(err, h.bring(rest))
 		}
 	}
 	if err = errors.Join(err, closing()); err != nil {
 		return fmt.Errorf("close %s %s %s: %w", h.name, h.resource.Kind, h.resource.Path, err)
 	}
 	return nil
+}
+
+// bring brings the hardware to rest. Also one whose rest panics is given back.
+func (h *Handle[T]) bring(rest func(T) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("rest: panic: %v", p)
+		}
+	}()
+	return rest(h.raw)
 }
 
 // settled waits for calls that are under way, and reports whether they have ended.

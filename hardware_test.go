@@ -2,6 +2,7 @@ package fulmar_test
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -129,5 +130,22 @@ func TestAnOutputIsLowAtRest(t *testing.T) {
 	}
 	if out.high.Load() {
 		t.Error("it is high")
+	}
+}
+
+// Hardware whose rest panics is given back, and the panic is told.
+func TestHardwareWhoseRestPanics(t *testing.T) {
+	var handle fulmar.Handle[hal.Output]
+	host := &slowHost{let: make(chan struct{})}
+	close(host.let)
+	h := handle.AtRest(func(hal.Output) error { panic("off the end") }).As("out", hal.Resource{Path: "GPIO17"})
+	if err := h.Open(host); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err == nil || !strings.Contains(err.Error(), "rest: panic: off the end") {
+		t.Errorf("%v", err)
+	}
+	if host.closed != 1 {
+		t.Errorf("given back %d times", host.closed)
 	}
 }
