@@ -47,7 +47,8 @@ const alivePeriod, silentPeriods = 200 * time.Millisecond, 15
 // followed at once by another, for the ring fills meanwhile.
 const courierBackoff, maxCourierBackoff = 50 * time.Millisecond, 2 * time.Second
 
-// ErrNotBegun is what Start returns when its context ends before the process is ready.
+// ErrNotBegun is what Start returns when its context ends before the process is ready, unless the process tells of a fault by how it
+// ends then.
 var ErrNotBegun = errors.New("node: stopped before the courier half had begun")
 
 // Start starts the process and returns the region it made, in which a boot has begun. One that is killed before it has done so is
@@ -65,7 +66,10 @@ func (p *CourierProcess) Start(ctx context.Context) (region string, err error) {
 			return region, nil
 		case err = <-p.running.ended:
 		case <-ctx.Done():
-			return "", errors.Join(ErrNotBegun, p.running.alive.Close(), <-p.running.ended)
+			if err := errors.Join(p.running.alive.Close(), <-p.running.ended); err != nil {
+				return "", fmt.Errorf("node: the courier half did not begin before it was stopped: %w", err)
+			}
+			return "", ErrNotBegun
 		}
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.Exited() {

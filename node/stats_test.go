@@ -43,14 +43,14 @@ func TestQueuesAreTold(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 1085*time.Millisecond)
 		defer cancel()
 		var stats []node.TaskStats
-		time.AfterFunc(1080*time.Millisecond, func() { stats = n.TaskStats() })
+		time.AfterFunc(1083*time.Millisecond, func() { stats = n.TaskStats() }) // between two releases
 		if err := n.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range stats {
 			switch s.Component {
 			case "quick":
-				if s.QueueMissed != 0 || s.Queued > 2 {
+				if s.QueueMissed != 0 || s.Queued > 1 {
 					t.Errorf("the quick one missed %d, %d wait", s.QueueMissed, s.Queued)
 				}
 			case "slow": // of ten values in 100 ms four find room

@@ -119,7 +119,7 @@ func (m *machineFile) halves(ctx context.Context, c *cobra.Command, n *node.Node
 	courier := &node.CourierProcess{Command: func(region string) *exec.Cmd { return m.courierCommand(c, same, region) }, Logger: slog.Default()}
 	region, err := courier.Start(ctx)
 	if errors.Is(err, node.ErrNotBegun) {
-		slog.Info("the machine is stopped before it has begun", "error", err)
+		slog.Info("the machine is stopped before it has begun")
 		return nil
 	}
 	if err != nil {
