@@ -146,8 +146,13 @@ func (r *receiver) run(ctx context.Context) error {
 // lock takes a data folder for this process.
 func lock(dir string) (func() error, error) {
 	unlock, err := env.LockFolder(dir)
+	return unlock, inUse(err)
+}
+
+// inUse says what to do about a folder that another process has.
+func inUse(err error) error {
 	if errors.Is(err, env.ErrLocked) {
-		return nil, &hintedError{err: err, hint: "another fulmar runs on this data; stop it, or choose another folder with --data"}
+		return &hintedError{err: err, hint: "another fulmar runs on this data; stop it, or choose another folder with --data"}
 	}
-	return unlock, err
+	return err
 }

@@ -287,19 +287,8 @@ func (m *machineFile) courierHalf(c *cobra.Command, region string) error {
 func lockPatiently(ctx context.Context, dir string) (unlock func() error, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for tries := 0; ; tries++ {
-		if unlock, err = lock(dir); err == nil || !errors.Is(err, env.ErrLocked) {
-			return unlock, err
-		}
-		if tries == 10 {
-			slog.Info("another process has the machine's data, perhaps a courier half whose control half was killed; it is waited for", "data", dir, "at most", lockPatience)
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
+	unlock, err = env.WaitForFolder(ctx, dir, func() {
+		slog.Info("another process has the machine's data, perhaps a courier half whose control half was killed; it is waited for", "data", dir, "at most", lockPatience)
+	})
+	return unlock, inUse(err)
 }
