@@ -10,8 +10,8 @@ import (
 	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/courier/spool"
 	"github.com/fulmar-io/fulmar/env"
-	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/secure/seal"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -28,6 +28,8 @@ type Options struct {
 	Delivery delivery.Options
 	// DeadBytes bounds the dead letters; beyond it the oldest go. Default 64 MiB.
 	DeadBytes int64
+	// Session is what everything is sealed in on its way to the ground. Nil is in the clear: for the bench.
+	Session *seal.Session
 }
 
 var defaultAges = [packet.Classes]time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}
@@ -54,7 +56,7 @@ func (o Options) WithDefaults() Options {
 // with Synced. Until then the Courier appends nothing; everything else goes on.
 type Sync struct{}
 
-// Effect is a Sync, or one of delivery's Dial, HangUp and Transmit.
+// Effect is a Sync, Transmit, Announce or Learn, or one of delivery's Dial and HangUp.
 type Effect any
 
 // Courier is the state. It is for one goroutine, except for SyncSpool.
@@ -83,6 +85,7 @@ type Courier struct {
 	effects   []Effect
 	packet    packet.Writer
 	counters  Counters
+	wire      wire
 }
 
 // stream is one class of the boot that is running.
@@ -115,6 +118,7 @@ type Counters struct {
 	Delivered          uint64 // frames
 	DeadLetters        uint64
 	StoreErrors        uint64
+	Forged             uint64 // messages that were not the ground's
 }
 
 // Open opens the courier's folder on the disk.
@@ -123,7 +127,7 @@ func Open(o Options, rng *rand.Rand) (*Courier, error) {
 	if err := telemetry.ValidateDevice(o.Device); err != nil {
 		return nil, fmt.Errorf("courier: open: %w", err)
 	}
-	c := &Courier{o: o, rng: rng}
+	c := &Courier{o: o, rng: rng, wire: newWire(o.Session, o.Delivery.Links)}
 	var err error
 	if c.spool, err = spool.Open(o.Disk, o.Dir, o.Device, o.Spool); err != nil {
 		return nil, fmt.Errorf("courier: open: %w", err)
@@ -210,11 +214,16 @@ func (c *Courier) Poll(now time.Duration) {
 	c.deliver(now)
 }
 
-// Up, Down, Sent and Received are delivery's events; see there.
-func (c *Courier) Up(now time.Duration, l int) { c.delivery.Up(now, l); c.deliver(now) }
+// Up, Down and Sent are delivery's events; see there.
+func (c *Courier) Up(now time.Duration, l int) {
+	c.announce(now, l)
+	c.delivery.Up(now, l)
+	c.deliver(now)
+}
 
 // Down reports that a Dial failed or a connection was cut.
 func (c *Courier) Down(now time.Duration, l int, err error) {
+	c.wire.buffers[l] = nil
 	c.delivery.Down(now, l, err)
 	c.deliver(now)
 }
@@ -223,17 +232,6 @@ func (c *Courier) Down(now time.Duration, l int, err error) {
 func (c *Courier) Sent(now time.Duration, l int, key delivery.Key, err error) {
 	c.delivery.Sent(now, l, key, err)
 	c.deliver(now)
-}
-
-// Received takes a message that came over a link.
-func (c *Courier) Received(now time.Duration, l int, message []byte) error {
-	m, err := link.Parse(message)
-	if err != nil {
-		return err
-	}
-	c.delivery.Received(now, l, m)
-	c.deliver(now)
-	return nil
 }
 
 // deliver performs the effects of delivery that concern the disk and passes the others on.
@@ -255,6 +253,16 @@ func (c *Courier) deliver(now time.Duration) {
 				c.bury(now, e)
 			case delivery.Wanted:
 				c.define(now, e.Layouts)
+			case delivery.Transmit:
+				m, err := c.wire.transmit(e)
+				if err != nil {
+					c.delivery.Sent(now, e.Link, e.Key, err)
+					continue
+				}
+				c.effects = append(c.effects, m)
+			case delivery.HangUp:
+				c.wire.buffers[e.Link] = nil
+				c.effects = append(c.effects, e)
 			default:
 				c.effects = append(c.effects, e)
 			}
@@ -316,6 +324,7 @@ type Status struct {
 // Status returns how the courier is doing. Accounts include what is in the ring: numbered there, and waiting.
 func (c *Courier) Status() Status {
 	s := Status{Counters: c.counters, Links: c.delivery.Links(), DiskError: c.lastError}
+	s.Counters.Forged = c.wire.forged
 	s.SpoolBytes, s.Quota = c.spool.Bytes()
 	s.InFlight, _ = c.delivery.InFlight()
 	if c.consumer != nil {

@@ -1,6 +1,7 @@
 package courier_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -98,8 +99,12 @@ func (r *rig) perform() {
 				r.Synced(r.now, r.SyncSpool())
 			case delivery.Dial:
 				r.Up(r.now, e.Link)
-			case delivery.Transmit:
-				r.sent = append(r.sent, e.Data)
+			case courier.Transmit:
+				m, err := link.Parse(bytes.Clone(e.Message))
+				if err != nil {
+					r.t.Fatal(err)
+				}
+				r.sent = append(r.sent, m.(link.Frame).Data)
 				r.Sent(r.now, e.Link, e.Key, nil)
 			}
 		}

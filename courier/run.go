@@ -11,6 +11,8 @@ import (
 
 	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/secure/identity"
+	"github.com/fulmar-io/fulmar/secure/seal"
 )
 
 // A Runner drives a Courier on a machine: clocks, goroutines, real links.
@@ -26,6 +28,8 @@ type Runner struct {
 	// Linger is how long Run goes on after its context has ended for the ground to acknowledge what was published.
 	// Default 0: what is in the spool is delivered after the next start.
 	Linger time.Duration
+	// Keys are those that the Courier's session is of, to be kept up to date by what the ground sends; nil without a session.
+	Keys   *identity.Keyring
 	Logger *slog.Logger
 
 	events chan func(now time.Duration)
@@ -38,8 +42,11 @@ type Runner struct {
 // connection is one link's, from Dial until it is cut.
 type connection struct {
 	cancel context.CancelFunc
-	send   chan delivery.Transmit
+	send   chan Transmit // openings too, which have no frame's key
 }
+
+// connectionRoom is for one Transmit and, before it, openings: more than one is wanted only where one was lost.
+const connectionRoom = 3
 
 // Status returns the courier's status as of at most a quarter of a second ago. It may be called from any goroutine.
 func (r *Runner) Status() Status {
@@ -156,13 +163,42 @@ func (r *Runner) perform(background context.Context) {
 				r.dial(background, e.Link)
 			case delivery.HangUp:
 				r.hangUp(e.Link)
-			case delivery.Transmit:
+			case Announce:
+				if conn := r.conns[e.Link]; conn != nil && len(conn.send) < connectionRoom-1 {
+					conn.send <- Transmit{Link: e.Link, Message: e.Message} // otherwise the ground asks again
+				}
+			case Learn:
+				r.learn(e.Trust)
+			case Transmit:
 				if conn := r.conns[e.Link]; conn != nil {
-					conn.send <- e // has room for one, and there is one at a time
+					conn.send <- e // has room for it: there is one at a time
 				}
 			}
 		}
 	}
+}
+
+// learn takes what the ground says is to be trusted. If that names another key to seal to, another session begins.
+func (r *Runner) learn(trust []byte) {
+	if r.Keys == nil {
+		return
+	}
+	if err := r.Keys.Learn(trust); err != nil {
+		if !errors.Is(err, identity.ErrOlder) {
+			r.Logger.Warn("the ground sent what is to be trusted, and it is not", "error", err)
+		}
+		return
+	}
+	r.Logger.Info("what is trusted is renewed", "number", r.Keys.Trust().Number())
+	if key, ok := r.Keys.Trust().Sealing(); !ok || r.Courier.SealedTo(key.ID) {
+		return
+	}
+	s, err := seal.Begin(r.Keys, time.Now())
+	if err != nil {
+		r.Logger.Error("no session with the ground's new key", "error", err)
+		return
+	}
+	r.Courier.Use(r.Now(), s)
 }
 
 func (r *Runner) hangUp(l int) {
@@ -174,7 +210,7 @@ func (r *Runner) hangUp(l int) {
 
 func (r *Runner) dial(background context.Context, l int) {
 	ctx, cancel := context.WithCancel(background)
-	conn := &connection{cancel: cancel, send: make(chan delivery.Transmit, 1)}
+	conn := &connection{cancel: cancel, send: make(chan Transmit, connectionRoom)}
 	r.conns[l] = conn
 	// report runs an event unless the connection was given up meanwhile.
 	report := func(f func(now time.Duration)) {
@@ -211,13 +247,13 @@ func (r *Runner) serve(ctx context.Context, l int, conn *connection, report func
 	report(func(now time.Duration) { r.Courier.Up(now, l) })
 	received := make(chan error, 1)
 	go func() { received <- r.receive(ctx, l, c, report) }()
-	var buf []byte
 	for {
 		select {
 		case e := <-conn.send:
-			buf = link.Append(buf[:0], link.Frame{Data: e.Data})
-			err := c.Send(ctx, buf)
-			report(func(now time.Duration) { r.Courier.Sent(now, l, e.Key, err) })
+			err := c.Send(ctx, e.Message)
+			if e.Key != (delivery.Key{}) {
+				report(func(now time.Duration) { r.Courier.Sent(now, l, e.Key, err) })
+			}
 			if errors.Is(err, link.ErrClosed) {
 				return errors.Join(c.Close(), <-received)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
@@ -16,6 +17,7 @@ const (
 	MaxRanges = 256 // of an Ack
 	MaxWanted = 256 // layouts of a Want
 	MaxReason = 400 // bytes of a refusal's text
+	MaxTrust  = 256 << 10
 )
 
 // ErrMalformed is wrapped by the errors of Parse.
@@ -91,10 +93,14 @@ type Refuse struct {
 // Want asks for layouts that the ground has met in frames and does not know.
 type Want struct{ Layouts []telemetry.LayoutID }
 
+// Trust says what is to be trusted from now on. Whether to believe that is for who knows its authority: see secure/identity.
+type Trust struct{ Encoded []byte }
+
 func (Frame) isMessage()  {}
 func (Ack) isMessage()    {}
 func (Refuse) isMessage() {}
 func (Want) isMessage()   {}
+func (Trust) isMessage()  {}
 
 const (
 	version    = 1
@@ -102,6 +108,7 @@ const (
 	kindAck    = 2
 	kindRefuse = 3
 	kindWant   = 4
+	kindTrust  = 5
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -138,6 +145,9 @@ func Append(b []byte, m Message) []byte {
 		for _, id := range ids {
 			b = binary.LittleEndian.AppendUint64(b, uint64(id))
 		}
+	case Trust:
+		b = append(b, version, kindTrust)
+		b = append(b, m.Encoded[:min(len(m.Encoded), MaxTrust)]...)
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
@@ -169,6 +179,8 @@ func Parse(b []byte) (Message, error) {
 		m = r.refuse()
 	case kindWant:
 		m = r.want()
+	case kindTrust:
+		m = Trust{Encoded: slices.Clone(r.take(len(r.rest)))}
 	default:
 		return nil, fmt.Errorf("link: %w: kind %d", ErrMalformed, b[1])
 	}

@@ -97,6 +97,7 @@ func control() map[string]link.Message {
 		"refuse": link.Refuse{Boot: boot, Class: packet.Bulk, First: 3, Count: 4, Code: link.CodeDevice,
 			Text: "the frame names another device"},
 		"want":  link.Want{Layouts: []telemetry.LayoutID{1, 1 << 63}},
+		"trust": link.Trust{Encoded: []byte("a trust")},
 		"empty": link.Want{Layouts: []telemetry.LayoutID{}},
 	}
 }

@@ -46,7 +46,7 @@ func (n *Node) RunCourier(ctx context.Context, region string, toControl io.Write
 	if err != nil {
 		return errors.Join(err, n.Close(false))
 	}
-	runner := &courier.Runner{Courier: n.courier, Links: n.o.Links, Now: n.now, Linger: n.o.Linger, Logger: n.o.Logger}
+	runner := &courier.Runner{Courier: n.courier, Links: n.o.Links, Now: n.now, Linger: n.o.Linger, Keys: n.o.Keys, Logger: n.o.Logger}
 	n.house.publisher, n.house.status, n.house.figures = report, runner.Status, thisProcess
 	n.running.Store(true)
 	fmt.Fprintln(toControl, readyPrefix+n.region.Path())

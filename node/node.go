@@ -20,6 +20,8 @@ import (
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/ring"
 	"github.com/fulmar-io/fulmar/sched"
+	"github.com/fulmar-io/fulmar/secure/identity"
+	"github.com/fulmar-io/fulmar/secure/seal"
 	"github.com/fulmar-io/fulmar/telemetry"
 )
 
@@ -36,7 +38,10 @@ type Options struct {
 	Disk env.Disk
 	// Links to the ground, most preferred first. None: everything stays in the spool.
 	Links   []link.Dialer
-	Courier courier.Options // Device and Disk are filled in
+	Courier courier.Options // Device, Disk and Session are filled in
+	// Keys are the machine's identity, by which everything is sealed on its way to the ground. Nil sends in the clear: for the bench.
+	// Only the courier half uses them.
+	Keys *identity.Keyring
 	// RingBytes is the room of each task's ring. Default 1 MiB.
 	RingBytes int
 	// Filter makes the filter of one publisher, filter.Set's NewFilter say: of each task, and of what the node tells of
@@ -320,7 +325,13 @@ func (n *Node) wantedProducers() int {
 // openSpool opens the spool, which knows the machine's layouts from then on.
 func (n *Node) openSpool() (err error) {
 	n.opened = n.now()
-	if n.courier, err = courier.Open(n.o.Courier, n.o.Rand); err != nil {
+	o := n.o.Courier
+	if n.o.Keys != nil {
+		if o.Session, err = seal.Begin(n.o.Keys, time.Unix(0, n.o.Clock.Now().Wall)); err != nil {
+			return err
+		}
+	}
+	if n.courier, err = courier.Open(o, n.o.Rand); err != nil {
 		return err
 	}
 	for _, l := range n.house.layouts() {
@@ -328,8 +339,8 @@ func (n *Node) openSpool() (err error) {
 			return err
 		}
 	}
-	identity, renewed := n.courier.Identity()
-	n.spool = identity
+	name, renewed := n.courier.Identity()
+	n.spool = name
 	if renewed {
 		n.o.Logger.Warn("the spool's identity was missing or damaged, and it has a new one: a ring that an earlier process left is not found, and what was only there is declared lost")
 	}

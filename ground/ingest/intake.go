@@ -22,6 +22,7 @@ type Intake struct {
 	syncing bool
 	batch   []Committed // appended since the last Sync, or covered by the one under way
 	effects []Effect
+	sealed  *sealed // nil without keys
 
 	// mu guards machine: the log asks for the marks from Sync too.
 	mu      sync.Mutex
@@ -62,6 +63,11 @@ func OpenIntake(disk env.Disk, dir string, o Options, fo store.FramesOptions) (*
 		return nil, err
 	}
 	in.frames = frames
+	if o.Keys != nil {
+		if in.sealed, err = openSealed(disk, dir+"-sessions", o.Keys); err != nil {
+			return nil, errors.Join(err, frames.Close())
+		}
+	}
 	err = in.restore()
 	if err == nil && !fo.ReadOnly {
 		// An earlier process may have been killed, or told of an error, between Append and Sync. What comes again of that
@@ -69,7 +75,7 @@ func OpenIntake(disk env.Disk, dir string, o Options, fo store.FramesOptions) (*
 		err = frames.Sync()
 	}
 	if err != nil {
-		return nil, errors.Join(err, frames.Close())
+		return nil, errors.Join(err, in.Close())
 	}
 	return in, nil
 }
@@ -100,7 +106,13 @@ func (in *Intake) restore() error {
 func (in *Intake) Frames() *store.Frames { return in.frames }
 
 // Close closes the log.
-func (in *Intake) Close() error { return in.frames.Close() }
+func (in *Intake) Close() error {
+	err := in.frames.Close()
+	if in.sealed != nil {
+		err = errors.Join(err, in.sealed.log.Close())
+	}
+	return err
+}
 
 // Effects returns what is to be done since it was last called, in order.
 func (in *Intake) Effects() []Effect {
@@ -110,27 +122,33 @@ func (in *Intake) Effects() []Effect {
 }
 
 // Message takes a message that came from a device over a link, at the ground's wall time received. The message's memory
-// is the Intake's from here on. An error says that it was not a message of a machine's, and was dropped.
+// is the Intake's from here on. An error says that it was not a message of a machine's, and was dropped; what is not by whom it should be
+// is told by a Dropped.
 func (in *Intake) Message(received int64, device string, message []byte) error {
-	m, err := link.Parse(message)
+	content, again, ok := in.unseal(device, message)
+	if !ok {
+		return nil
+	}
+	m, err := link.Parse(content)
 	if err != nil {
 		return err
 	}
-	f, ok := m.(link.Frame)
-	if !ok {
+	f, isFrame := m.(link.Frame)
+	if !isFrame {
 		return fmt.Errorf("ingest: message of type %T from %s", m, device)
 	}
 	in.mu.Lock()
-	in.machine.Frame(device, f.Data)
-	effects := in.machine.Effects()
-	in.mu.Unlock()
-	for _, e := range effects {
+	in.machine.Frame(device, f.Data, again)
+	var rest []Effect
+	for _, e := range in.machine.Effects() {
 		if s, ok := e.(Store); ok {
 			in.waiting = append(in.waiting, waitingFrame{header: s.Header, data: s.Data, received: received})
 		} else {
-			in.effects = append(in.effects, e)
+			rest = append(rest, e)
 		}
 	}
+	in.take(rest)
+	in.mu.Unlock()
 	in.append()
 	return nil
 }
@@ -145,7 +163,7 @@ func (in *Intake) append() {
 		in.mu.Lock()
 		if err != nil {
 			in.machine.Failed(err, w.header)
-			in.effects = append(in.effects, in.machine.Effects()...)
+			in.take(in.machine.Effects())
 		} else {
 			in.machine.Appended(w.header)
 			in.batch = append(in.batch, Committed{Index: index, Received: w.received, Header: w.header, Data: w.data})
@@ -153,14 +171,24 @@ func (in *Intake) append() {
 		in.mu.Unlock()
 	}
 	in.waiting = in.waiting[:0]
-	if len(in.batch) > 0 {
+	if len(in.batch) > 0 || in.sealed != nil && in.sealed.unsynced {
+		if in.sealed != nil {
+			in.sealed.unsynced = false
+		}
 		in.syncing = true
 		in.effects = append(in.effects, Sync{})
 	}
 }
 
 // Sync performs a Sync. It may run on another goroutine while other methods are called.
-func (in *Intake) Sync() error { return in.frames.Sync() }
+func (in *Intake) Sync() error {
+	if in.sealed != nil {
+		if err := in.sealed.log.Sync(); err != nil {
+			return err
+		}
+	}
+	return in.frames.Sync()
+}
 
 // Synced says how Sync ended. After an error nothing of it is acknowledged; what the log holds of it becomes durable
 // with a later Sync, which is asked for at once.
@@ -177,7 +205,7 @@ func (in *Intake) Synced(err error) {
 	}
 	in.mu.Lock()
 	in.machine.Stored(headers...)
-	in.effects = append(in.effects, in.machine.Effects()...)
+	in.take(in.machine.Effects())
 	in.mu.Unlock()
 	for _, c := range in.batch {
 		in.effects = append(in.effects, c)
@@ -191,7 +219,7 @@ func (in *Intake) Missing(device string, ids []telemetry.LayoutID) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.machine.Missing(device, ids)
-	in.effects = append(in.effects, in.machine.Effects()...)
+	in.take(in.machine.Effects())
 }
 
 // Account, Counters and Devices may be called from any goroutine; see Machine.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/secure/identity"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/frame"
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
@@ -20,6 +21,9 @@ type Options struct {
 	// Holes is how many separate ranges the marks of one stream may have. Default 4,096; a frame that would make one
 	// more is dropped, to come again when the holes are filled.
 	Holes int
+	// Keys are the ground's: what is not sealed in a session of a device that they trust is dropped. Nil takes everything, in the
+	// clear: for the bench. The Machine has no use for them, the Intake has.
+	Keys *identity.Keyring
 }
 
 func (o Options) withDefaults() Options {
@@ -47,7 +51,8 @@ type Store struct {
 // Reply asks to send a message to a device.
 type Reply struct {
 	Device  string
-	Message link.Message
+	Message link.Message // nil for what is said about a session
+	Wire    []byte       // the message as it goes over the link; from an Intake
 }
 
 // Dropped tells that a frame was dropped. Nothing is lost by it: its machine keeps it and sends it again.
@@ -66,6 +71,8 @@ const (
 	Newer    Why = "newer"    // of a later version: this ground is to be brought up to date
 	Beyond   Why = "beyond"   // a limit of the Options
 	Unstored Why = "unstored" // the disk did not take it
+	Forged   Why = "forged"   // not made by its device, or not sealed; nothing is known of who did
+	Repeated Why = "repeated" // a message that was seen before, with a frame that is not known
 )
 
 func (Store) isEffect()   {}
@@ -78,7 +85,8 @@ type Counters struct {
 	Duplicates uint64 // known already, or on their way to the disk
 	Damaged    uint64 // checksum mismatch, or not a frame; dropped, to come again
 	Refused    uint64 // for good
-	Shed       uint64 // of a later version, beyond a limit, or not taken by the disk; dropped, to come again
+	Forged     uint64 // messages that were not made by their device, or were not sealed
+	Shed       uint64 // repeated by somebody, of a later version, beyond a limit, or not taken by the disk; dropped, to come again
 }
 
 // Machine is the state. It is for one goroutine.
@@ -121,8 +129,10 @@ func (m *Machine) Effects() []Effect {
 // Counters returns what became of what arrived.
 func (m *Machine) Counters() Counters { return m.counters }
 
-// Frame takes a frame that arrived from a device, as the link knows the device. data is kept until it is answered.
-func (m *Machine) Frame(from string, data []byte) {
+// Frame takes a frame that arrived from a device, as the link knows the device. data is kept until it is answered. again is that its
+// message was seen before: then it may be acknowledged again, but there is no reason to store it. Its machine would have sent it
+// in another one.
+func (m *Machine) Frame(from string, data []byte, again bool) {
 	m.tick++
 	h, err := frame.Peek(data)
 	switch {
@@ -159,6 +169,8 @@ func (m *Machine) Frame(from string, data []byte) {
 		m.refuse(from, h, link.CodeConflict, fmt.Sprintf("records %d to %d overlap others of the same stream", r.First, r.End()-1))
 	case s.known.Len()+s.pending.Len() >= m.o.Holes && s.known.Covered(ledger.Range{First: r.First, Count: 1}) == 0 && r.First > s.known.Prefix():
 		m.shed(from, Beyond, fmt.Errorf("ingest: %s has %d holes, and no more are taken", h.Stream, m.o.Holes))
+	case again:
+		m.shed(from, Repeated, fmt.Errorf("ingest: records %d to %d of %s in a message that was seen before", r.First, r.End()-1, h.Stream))
 	default:
 		s.pending.Add(r)
 		m.effects = append(m.effects, Store{Header: h, Data: data})

@@ -248,7 +248,7 @@ func (s *Station) reply(ctx context.Context, e ingest.Reply) {
 		s.o.Logger.Error("frame refused for good; its machine keeps it with the dead letters", "device", e.Device,
 			"code", refused.Code.String(), "reason", refused.Text)
 	}
-	if err := r.Send(ctx, e.Device, link.Append(nil, e.Message)); err != nil {
+	if err := r.Send(ctx, e.Device, e.Wire); err != nil {
 		s.o.Logger.Debug("reply not sent; its machine asks again", "device", e.Device, "error", err)
 	}
 }

@@ -16,10 +16,10 @@ import (
 
 // Limits of a trust. What is larger is not looked at.
 const (
-	MaxTrust       = 1 << 20 // bytes
+	MaxTrust       = 256 << 10 // bytes
 	maxAuthorities = 8
 	maxSealing     = 8
-	maxRevoked     = 10_000
+	maxRevoked     = 2048
 )
 
 // Errors of a verification, which the errors of Verify and Update wrap.

@@ -15,9 +15,10 @@
 //	     6     2  AEAD                                     26     …  sealed, with 16 of tag       34     8  counter
 //	     8     8  key that is sealed to                                                           42     …  sealed, with 16 of tag
 //	    16     8  begun, ns since 1970 by the device's clock
-//	    24    16  challenge                            offset  size  unknown
-//	    40     2  length of the certificate                 0     2  2, 4
-//	    42     …  the device's certificate, X.509, DER       2    16  session
+//	    24     8  number of the trust that it has       offset  size  unknown
+//	    32    16  challenge                                  0     2  2, 4
+//	    48     2  length of the certificate                  2    16  session
+//	    50     …  the device's certificate, X.509, DER
 //	     …     2  length of the encapsulated key
 //	     …     …  the encapsulated key
 //	     …    64  Ed25519 over "fulmar session v1", a zero, and all before

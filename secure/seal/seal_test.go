@@ -4,46 +4,21 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/fulmar-io/fulmar/secure/identity"
+	"github.com/fulmar-io/fulmar/secure/identity/identitytest"
 	"github.com/fulmar-io/fulmar/secure/seal"
 )
 
-// fleet is an authority with what it issued.
-type fleet struct {
-	t testing.TB
-	a *identity.Authority
-}
-
-func newFleet(t testing.TB) *fleet {
-	a, err := identity.Create(filepath.Join(t.TempDir(), "keys"), time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &fleet{t: t, a: a}
-}
-
-func (f *fleet) identity(role identity.Role, name string) (*identity.Keyring, string) {
-	dir := filepath.Join(f.t.TempDir(), name)
-	if err := f.a.Equip(dir, identity.Subject{Role: role, Name: name}, identity.Terms{}); err != nil {
-		f.t.Fatal(err)
-	}
-	k, err := identity.Open(dir, time.Now, role)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return k, dir
-}
-
-func (f *fleet) sessions(k *identity.Keyring) *seal.Sessions {
+func sessions(t testing.TB, k *identity.Keyring) *seal.Sessions {
+	t.Helper()
 	s, err := seal.NewSessions(k, 0)
 	if err != nil {
-		f.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return s
 }
@@ -74,10 +49,10 @@ func accept(t testing.TB, g *seal.Sessions, device string, s *seal.Session) {
 
 // What one end seals the other opens, up and down, once as new.
 func TestThereAndBack(t *testing.T) {
-	f := newFleet(t)
-	rover, _ := f.identity(identity.Device, "rover")
-	ground, _ := f.identity(identity.Ground, "ground")
-	s, g := begin(t, rover), f.sessions(ground)
+	f := identitytest.New(t)
+	rover := f.Device("rover")
+	ground := f.Ground()
+	s, g := begin(t, rover), sessions(t, ground)
 	m := sealed(t, s, "a frame")
 	if _, _, err := g.Open("rover", m); !errors.Is(err, seal.ErrUnknown) || !s.IsUnknown(seal.UnknownReply(m)) {
 		t.Errorf("before its opening: %v", err)
@@ -112,10 +87,10 @@ func TestThereAndBack(t *testing.T) {
 
 // No bit of anything can be another, and nothing can be shortened.
 func TestForgeries(t *testing.T) {
-	f := newFleet(t)
-	rover, _ := f.identity(identity.Device, "rover")
-	ground, _ := f.identity(identity.Ground, "ground")
-	s, g := begin(t, rover), f.sessions(ground)
+	f := identitytest.New(t)
+	rover := f.Device("rover")
+	ground := f.Ground()
+	s, g := begin(t, rover), sessions(t, ground)
 	accept(t, g, "rover", s)
 	up := sealed(t, s, "a frame")
 	down, err := g.Seal(nil, "rover", []byte("an acknowledgement"))
@@ -150,12 +125,12 @@ func TestForgeries(t *testing.T) {
 
 // Who has an identity is not thereby another, and a ground is only who has the key.
 func TestImpostors(t *testing.T) {
-	f, other := newFleet(t), newFleet(t)
-	rover, _ := f.identity(identity.Device, "rover")
-	boat, _ := f.identity(identity.Device, "boat")
-	ground, _ := f.identity(identity.Ground, "ground")
-	stranger, _ := other.identity(identity.Device, "rover")
-	g := f.sessions(ground)
+	f, other := identitytest.New(t), identitytest.New(t)
+	rover := f.Device("rover")
+	boat := f.Device("boat")
+	ground := f.Ground()
+	stranger := other.Device("rover")
+	g := sessions(t, ground)
 	if _, err := g.Accept("rover", begin(t, boat).Opening()); !errors.Is(err, seal.ErrForeign) {
 		t.Errorf("the boat over the rover's link: %v", err)
 	}
@@ -188,29 +163,20 @@ func TestImpostors(t *testing.T) {
 		t.Errorf("what is for the boat, renamed: %v", err)
 	}
 	// A broker that knows the opening cannot answer for the ground.
-	broker, _ := f.identity(identity.Broker, "broker")
-	if _, err := f.sessions(broker).Accept("rover", s.Opening()); !errors.Is(err, seal.ErrKey) {
+	broker := f.Identity(identity.Broker, "broker")
+	if _, err := sessions(t, broker).Accept("rover", s.Opening()); !errors.Is(err, seal.ErrKey) {
 		t.Errorf("a broker opens a session: %v", err)
 	}
 }
 
 // A device that was revoked is refused in the sessions that it has, at once.
 func TestRevokedWithinASession(t *testing.T) {
-	f := newFleet(t)
-	rover, _ := f.identity(identity.Device, "rover")
-	ground, dir := f.identity(identity.Ground, "ground")
-	s, g := begin(t, rover), f.sessions(ground)
+	f := identitytest.New(t)
+	rover := f.Device("rover")
+	ground := f.Ground()
+	s, g := begin(t, rover), sessions(t, ground)
 	accept(t, g, "rover", s)
-	if _, err := f.a.Revoke(rover.Self().Subject); err != nil {
-		t.Fatal(err)
-	}
-	trust, err := f.a.Trust()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ground.Learn(trust.Encoded()); err != nil {
-		t.Fatal(err, dir)
-	}
+	f.Revoke("rover", ground)
 	if _, _, err := g.Open("rover", sealed(t, s, "x")); !errors.Is(err, identity.ErrRevoked) {
 		t.Errorf("a frame: %v", err)
 	}
@@ -220,23 +186,23 @@ func TestRevokedWithinASession(t *testing.T) {
 	if _, err := g.Accept("rover", begin(t, rover).Opening()); !errors.Is(err, identity.ErrRevoked) {
 		t.Errorf("another session: %v", err)
 	}
-	if err := f.sessions(ground).Restore(s.Opening()); !errors.Is(err, identity.ErrRevoked) {
+	if err := sessions(t, ground).Restore(s.Opening()); !errors.Is(err, identity.ErrRevoked) {
 		t.Errorf("after a start of the ground: %v", err)
 	}
 }
 
 // After a start of either end, what was sealed before can be opened, each under a key of its own: no key and counter come twice.
 func TestStartsOfEitherEnd(t *testing.T) {
-	f := newFleet(t)
-	rover, _ := f.identity(identity.Device, "rover")
-	ground, _ := f.identity(identity.Ground, "ground")
+	f := identitytest.New(t)
+	rover := f.Device("rover")
+	ground := f.Ground()
 	const starts = 50
 	// With the same content, key and counter, the same is sealed: whatever comes twice shows that a pair did.
 	ups, downs := make(map[string]bool), make(map[string]bool)
 	var kept [][]byte
 	s := begin(t, rover)
 	for i := range starts {
-		g := f.sessions(ground)
+		g := sessions(t, ground)
 		for _, o := range kept {
 			if err := g.Restore(o); err != nil {
 				t.Fatal(err)
@@ -269,11 +235,11 @@ func TestStartsOfEitherEnd(t *testing.T) {
 
 // The sessions of a device that are known are bounded, and the ones in use stay.
 func TestSessionsAreBounded(t *testing.T) {
-	f := newFleet(t)
-	rover, _ := f.identity(identity.Device, "rover")
-	boat, _ := f.identity(identity.Device, "boat")
-	ground, _ := f.identity(identity.Ground, "ground")
-	g := f.sessions(ground)
+	f := identitytest.New(t)
+	rover := f.Device("rover")
+	boat := f.Device("boat")
+	ground := f.Ground()
+	g := sessions(t, ground)
 	of := begin(t, boat)
 	accept(t, g, "boat", of)
 	first := begin(t, rover)
@@ -312,11 +278,11 @@ func TestSessionsAreBounded(t *testing.T) {
 
 // Whatever the order, each counter is new once, and none that is older than the window.
 func TestRepeats(t *testing.T) {
-	f := newFleet(t)
-	rover, _ := f.identity(identity.Device, "rover")
-	ground, _ := f.identity(identity.Ground, "ground")
+	f := identitytest.New(t)
+	rover := f.Device("rover")
+	ground := f.Ground()
 	rapid.Check(t, func(rt *rapid.T) {
-		s, g := begin(t, rover), f.sessions(ground)
+		s, g := begin(t, rover), sessions(t, ground)
 		if _, err := g.Accept("rover", s.Opening()); err != nil {
 			rt.Fatal(err)
 		}
@@ -344,10 +310,10 @@ func TestRepeats(t *testing.T) {
 }
 
 func FuzzMessages(f *testing.F) {
-	fl := newFleet(f)
-	rover, _ := fl.identity(identity.Device, "rover")
-	ground, _ := fl.identity(identity.Ground, "ground")
-	s, g := begin(f, rover), fl.sessions(ground)
+	fl := identitytest.New(f)
+	rover := fl.Device("rover")
+	ground := fl.Ground()
+	s, g := begin(f, rover), sessions(f, ground)
 	accept(f, g, "rover", s)
 	down, err := g.Seal(nil, "rover", []byte("x"))
 	if err != nil {
@@ -375,9 +341,9 @@ func FuzzMessages(f *testing.F) {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	fl := newFleet(b)
-	rover, _ := fl.identity(identity.Device, "rover")
-	ground, _ := fl.identity(identity.Ground, "ground")
+	fl := identitytest.New(b)
+	rover := fl.Device("rover")
+	ground := fl.Ground()
 	for _, size := range []int{1 << 10, 16 << 10, 256 << 10} {
 		content := make([]byte, size)
 		b.Run(fmt.Sprintf("seal/%d", size), func(b *testing.B) {
@@ -389,7 +355,7 @@ func BenchmarkSeal(b *testing.B) {
 			}
 		})
 		b.Run(fmt.Sprintf("open/%d", size), func(b *testing.B) {
-			s, g := begin(b, rover), fl.sessions(ground)
+			s, g := begin(b, rover), sessions(b, ground)
 			accept(b, g, "rover", s)
 			m, _ := s.Seal(nil, content)
 			b.SetBytes(int64(size))
@@ -406,7 +372,7 @@ func BenchmarkSeal(b *testing.B) {
 		}
 	})
 	b.Run("accept", func(b *testing.B) {
-		g := fl.sessions(ground)
+		g := sessions(b, ground)
 		for b.Loop() {
 			b.StopTimer()
 			s := begin(b, rover)

@@ -15,6 +15,7 @@ import (
 // Session is a machine's end of one: what a process of it seals, from its start to its end. It is for one goroutine.
 type Session struct {
 	id        ID
+	key       identity.KeyID
 	opening   []byte
 	challenge [challengeSize]byte
 	secrets   secrets
@@ -49,7 +50,7 @@ func Begin(k *identity.Keyring, begun time.Time) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: begin: %w", err)
 	}
-	o := opening{kem: to.Key.KEM().ID(), kdf: kdf.ID(), aead: aead.ID(), key: to.ID, begun: begun.UnixNano(), cert: k.Certificate(), encap: encap}
+	o := opening{kem: to.Key.KEM().ID(), kdf: kdf.ID(), aead: aead.ID(), key: to.ID, begun: begun.UnixNano(), trust: k.Trust().Number(), cert: k.Certificate(), encap: encap}
 	if _, err := rand.Read(o.challenge[:]); err != nil {
 		return nil, fmt.Errorf("seal: begin: %w", err)
 	}
@@ -58,7 +59,7 @@ func Begin(k *identity.Keyring, begun time.Time) (*Session, error) {
 	if _, err := parseOpening(b); err != nil { // a certificate that is too long
 		return nil, err
 	}
-	s := &Session{id: nameOf(b), opening: b, challenge: o.challenge}
+	s := &Session{id: nameOf(b), key: to.ID, opening: b, challenge: o.challenge}
 	if s.secrets, err = exportSecrets(e, aead.ID(), s.id); err != nil {
 		return nil, err
 	}
@@ -71,6 +72,9 @@ func Begin(k *identity.Keyring, begun time.Time) (*Session, error) {
 
 // ID is the session's name.
 func (s *Session) ID() ID { return s.id }
+
+// Key is the ground's that the session is sealed to.
+func (s *Session) Key() identity.KeyID { return s.key }
 
 // Opening is what goes first over every connection. It is not to be changed.
 func (s *Session) Opening() []byte { return s.opening }

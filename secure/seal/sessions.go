@@ -26,6 +26,7 @@ type known struct {
 	id        ID
 	peer      identity.Peer
 	challenge [challengeSize]byte
+	trust     uint64 // the number of the device's
 	secrets   secrets
 	up        cipher.AEAD
 	down      *sealer
@@ -104,7 +105,7 @@ func (s *Sessions) add(p identity.Peer, o *opening, message []byte) error {
 	if err != nil {
 		return fmt.Errorf("seal: opening of %s: %w: %w", p.Name, ErrForged, err)
 	}
-	k := &known{id: nameOf(message), peer: p, challenge: o.challenge}
+	k := &known{id: nameOf(message), peer: p, challenge: o.challenge, trust: o.trust}
 	if k.secrets, err = exportSecrets(e, o.aead, k.id); err != nil {
 		return err
 	}
@@ -187,6 +188,26 @@ func (s *Sessions) Seal(dst []byte, device string, content []byte) ([]byte, erro
 	copy(header[2:], k.id[:])
 	copy(header[2+idSize:], s.process[:])
 	return k.down.seal(dst, header[:], content)
+}
+
+// Trust returns the number of the trust that a device has said it has, or false where it has no session.
+func (s *Sessions) Trust(device string) (number uint64, ok bool) {
+	list := s.devices[device]
+	if len(list) == 0 {
+		return 0, false
+	}
+	return list[0].trust, true
+}
+
+// Behind returns the devices whose trust has a lower number, in no order.
+func (s *Sessions) Behind(number uint64) []string {
+	var names []string
+	for name, list := range s.devices {
+		if list[0].trust < number {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // UnknownReply is the message, in the clear, that answers one for which Open had ErrUnknown.

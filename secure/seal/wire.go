@@ -86,6 +86,7 @@ type opening struct {
 	kem, kdf, aead uint16
 	key            identity.KeyID
 	begun          int64
+	trust          uint64
 	challenge      [challengeSize]byte
 	cert, encap    []byte
 	signed         []byte // what the signature is over, without its context
@@ -102,6 +103,7 @@ func (o *opening) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, o.aead)
 	b = append(b, o.key[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(o.begun))
+	b = binary.BigEndian.AppendUint64(b, o.trust)
 	b = append(b, o.challenge[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(o.cert)))
 	b = append(b, o.cert...)
@@ -125,14 +127,15 @@ func parseOpening(b []byte) (*opening, error) {
 		rest = rest[n:]
 		return part
 	}
-	fixed := take(6 + len(o.key) + 8 + challengeSize)
+	fixed := take(6 + len(o.key) + 8 + 8 + challengeSize)
 	if fixed == nil {
 		return nil, bad
 	}
 	o.kem, o.kdf, o.aead = binary.BigEndian.Uint16(fixed), binary.BigEndian.Uint16(fixed[2:]), binary.BigEndian.Uint16(fixed[4:])
 	o.key = identity.KeyID(fixed[6:14])
 	o.begun = int64(binary.BigEndian.Uint64(fixed[14:]))
-	o.challenge = [challengeSize]byte(fixed[22:])
+	o.trust = binary.BigEndian.Uint64(fixed[22:])
+	o.challenge = [challengeSize]byte(fixed[30:])
 	for _, part := range []struct {
 		to  *[]byte
 		max int

@@ -22,7 +22,7 @@ func newGround(w *World) *ground { return &ground{w: w, disk: newDisk(w), clock:
 
 // start starts the ground's process; one that the disk does not let start is started again, as a supervisor would.
 func (g *ground) start() {
-	in, err := ingest.OpenIntake(g.disk.Disk, "frames", ingest.Options{}, store.FramesOptions{SegmentBytes: 256 << 10, MinFree: 1})
+	in, err := ingest.OpenIntake(g.disk.Disk, "frames", ingest.Options{Keys: g.w.c.Keys.groundKeys()}, store.FramesOptions{SegmentBytes: 256 << 10, MinFree: 1})
 	if err != nil {
 		if !g.disk.excuses(err) {
 			g.w.must(err)
@@ -58,7 +58,7 @@ func (g *ground) receive(device string, message []byte) {
 	if g.intake == nil {
 		return
 	}
-	// An error means a message that is not one: the network damages none.
+	// An error means a message that is not one. The network damages none, and what it forges is told otherwise.
 	g.w.must(g.intake.Message(g.clock.wall(), device, message))
 	g.perform()
 }
@@ -88,7 +88,7 @@ func (g *ground) reply(e ingest.Reply) {
 	}
 	for _, m := range g.w.machines {
 		if m.name == e.Device {
-			g.w.net.send(link.Append(nil, e.Message), m.receive)
+			g.w.net.send(e.Wire, m.receive)
 		}
 	}
 }

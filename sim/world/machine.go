@@ -83,6 +83,7 @@ func (m *machine) start() {
 		Disk:       m.disk.Disk,
 		Links:      []link.Dialer{m},
 		Courier:    courier.Options{Spool: m.w.c.Spool, Batch: m.w.c.Batch, Delivery: m.w.c.Delivery},
+		Keys:       m.w.c.Keys.device(m.name),
 		RingBytes:  m.w.c.RingBytes,
 		Clock:      m,
 		Rings:      m.rings(),
@@ -232,8 +233,10 @@ func (m *machine) perform() {
 				m.later(m.w.upTo(m.w.c.Delay), func() { m.dialled(e.Link) })
 			case delivery.HangUp:
 				m.connected = false
-			case delivery.Transmit:
+			case courier.Transmit:
 				m.transmit(e)
+			case courier.Announce:
+				m.send(e.Message)
 			}
 		}
 	}
@@ -249,10 +252,18 @@ func (m *machine) dialled(l int) {
 	m.perform()
 }
 
-func (m *machine) transmit(e delivery.Transmit) {
+// send hands a message to the network.
+func (m *machine) send(message []byte) {
 	if m.connected {
-		m.w.net.send(link.Append(nil, link.Frame{Data: e.Data}), func(b []byte) { m.w.ground.receive(m.name, b) })
+		m.w.net.send(message, m.up)
 	}
+}
+
+// up is where the network delivers what the machine sends.
+func (m *machine) up(b []byte) { m.w.ground.receive(m.name, b) }
+
+func (m *machine) transmit(e courier.Transmit) {
+	m.send(e.Message)
 	m.later(m.w.upTo(2*time.Millisecond), func() {
 		m.node.Courier().Sent(m.w.now, e.Link, e.Key, nil)
 		m.perform()
@@ -263,7 +274,9 @@ func (m *machine) receive(b []byte) {
 	if m.node == nil || !m.connected {
 		return
 	}
-	m.w.must(m.node.Courier().Received(m.w.now, 0, b))
+	if err := m.node.Courier().Received(m.w.now, 0, b); err != nil && m.w.c.Attacks == 0 {
+		m.w.must(err)
+	}
 	m.perform()
 }
 

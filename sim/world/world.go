@@ -28,7 +28,12 @@ type Config struct {
 	// The network.
 	Loss, Duplication float64
 	Delay             time.Duration // each message takes 1 ms to this long; more than a few ms reorders. Default 20 ms
-	Partitions        time.Duration // mean time between; each lasts up to a tenth of the world's Run or 20 s
+	// Keys are what machines and ground seal with; see NewKeys. Nil: in the clear.
+	Keys *Keys
+	// Attacks is how often somebody on the way, who sees everything and has no keys, sends something of his own with a message: what
+	// went over earlier, again, to anybody, or with bits changed. Only with Keys.
+	Attacks    float64
+	Partitions time.Duration // mean time between; each lasts up to a tenth of the world's Run or 20 s
 
 	// What breaks.
 	Kills     time.Duration // mean time between SIGKILLs of a machine's process
@@ -91,7 +96,7 @@ func New(c Config) (*World, error) {
 	w.ground.start()
 	w.wear(w.ground.disk, &w.ground.clock)
 	for i := range c.Machines {
-		m := newMachine(w, fmt.Sprintf("m%d", i))
+		m := newMachine(w, machineName(i))
 		w.machines = append(w.machines, m)
 		w.wear(m.disk, &m.clock)
 		m.start()

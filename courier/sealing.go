@@ -1,0 +1,133 @@
+package courier
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fulmar-io/fulmar/courier/delivery"
+	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/secure/identity"
+	"github.com/fulmar-io/fulmar/secure/seal"
+)
+
+// Transmit is an Effect: hand a message with a frame to a link. Answer with Sent. There is at most one Transmit per link at a time,
+// and the message's memory is the Courier's again with its answer.
+type Transmit struct {
+	Link    int
+	Key     delivery.Key
+	Message []byte
+}
+
+// Announce is an Effect: hand the session's opening to a link, before any Transmit that follows. It has no answer; what a link loses is
+// asked for again.
+type Announce struct {
+	Link    int
+	Message []byte // not to be changed
+}
+
+// Learn is an Effect: the ground has sent what is to be trusted from now on. Whoever keeps the keys looks whether it is signed by who
+// may, and keeps it.
+type Learn struct{ Trust []byte }
+
+// ErrClear is wrapped by the error of Received for a message that is not sealed, where all are to be.
+var ErrClear = errors.New("a message in the clear")
+
+// announcePause is the least time between two openings over one link: whoever says that a session is not known need not be the ground.
+const announcePause = time.Second
+
+// wire is how messages look on the links: sealed in a session, or in the clear without one.
+type wire struct {
+	session   *seal.Session
+	frame     []byte          // in the clear
+	buffers   [][]byte        // per link, of the Transmit that is under way; nil where a connection that was given up may still use it
+	announced []time.Duration // per link, when the opening went over it last
+	forged    uint64
+}
+
+func newWire(s *seal.Session, links int) wire {
+	return wire{session: s, buffers: make([][]byte, links), announced: make([]time.Duration, links)}
+}
+
+// transmit makes the message of a frame.
+func (w *wire) transmit(e delivery.Transmit) (Transmit, error) {
+	b := w.buffers[e.Link][:0]
+	var err error
+	if w.session == nil {
+		b = link.Append(b, link.Frame{Data: e.Data})
+	} else {
+		w.frame = link.Append(w.frame[:0], link.Frame{Data: e.Data})
+		b, err = w.session.Seal(b, w.frame)
+	}
+	w.buffers[e.Link] = b
+	return Transmit{Link: e.Link, Key: e.Key, Message: b}, err
+}
+
+// open returns what a message of the ground's says. Nil without an error is nothing to act upon; unknown is that the ground does not
+// know the session.
+func (w *wire) open(message []byte) (m link.Message, unknown bool, err error) {
+	switch kind := seal.KindOf(message); {
+	case w.session == nil && kind != seal.Clear:
+		return nil, false, errors.New("courier: a sealed message, and this machine has no keys")
+	case w.session == nil:
+	case kind == seal.Unknown:
+		return nil, w.session.IsUnknown(message), nil
+	case kind == seal.Clear:
+		w.forged++
+		return nil, false, fmt.Errorf("courier: %w", ErrClear)
+	default:
+		message, err = w.session.Open(message)
+		switch {
+		case errors.Is(err, seal.ErrReplayed), errors.Is(err, seal.ErrUnknown): // a link may repeat, and may bring what was for the process before
+			return nil, false, nil
+		case err != nil:
+			w.forged++
+			return nil, false, err
+		}
+	}
+	m, err = link.Parse(message)
+	return m, false, err
+}
+
+// Use goes on in another session: from here on everything is sealed in that one. The machine's trust names another key, say.
+func (c *Courier) Use(now time.Duration, s *seal.Session) {
+	c.wire.session = s
+	for l, status := range c.delivery.Links() {
+		if status.State == delivery.Connected {
+			c.announce(now, l)
+		}
+	}
+}
+
+// SealedTo reports whether the session is sealed to a key of the ground's.
+func (c *Courier) SealedTo(key identity.KeyID) bool {
+	return c.wire.session != nil && c.wire.session.Key() == key
+}
+
+// announce has a link carry the session's opening.
+func (c *Courier) announce(now time.Duration, l int) {
+	if c.wire.session != nil {
+		c.wire.announced[l] = now
+		c.effects = append(c.effects, Announce{Link: l, Message: c.wire.session.Opening()})
+	}
+}
+
+// Received takes a message that came over a link. An error says that it was dropped, and why.
+func (c *Courier) Received(now time.Duration, l int, message []byte) error {
+	m, unknown, err := c.wire.open(message)
+	if err != nil {
+		return err
+	}
+	if unknown && now-c.wire.announced[l] >= announcePause {
+		c.announce(now, l)
+	}
+	switch m := m.(type) {
+	case nil:
+	case link.Trust:
+		c.effects = append(c.effects, Learn{Trust: m.Encoded})
+	default:
+		c.delivery.Received(now, l, m)
+		c.deliver(now)
+	}
+	return nil
+}
