@@ -15,6 +15,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/link"
 	linknats "github.com/fulmar-io/fulmar/link/nats"
+	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
 // Options of a Broker.
@@ -22,13 +23,17 @@ type Options struct {
 	MQTT string // address to listen on for MQTT, "host:port"; port 0 for any
 	NATS string // the same for NATS; empty for none
 	Dir  string // folder that the server wants to have; it holds no telemetry, and no sessions
+	// Keys are the ground's: connections are TLS with certificates on both ends, and a device publishes and subscribes under its own name
+	// alone. Nil takes anybody, in the clear: for the bench.
+	Keys *identity.Keyring
 	Log  *slog.Logger
 }
 
 // Broker is a running server.
 type Broker struct {
-	s *server.Server
-	o *server.Options
+	s    *server.Server
+	o    *server.Options
+	gate *gate // nil without keys
 }
 
 // Start starts the server and returns when it takes connections.
@@ -50,6 +55,13 @@ func Start(o Options) (*Broker, error) {
 			return nil, err
 		}
 	}
+	b := &Broker{o: so}
+	if o.Keys != nil {
+		if b.gate, err = newGate(o.Keys, o.Log); err != nil {
+			return nil, err
+		}
+		b.gate.guard(so)
+	}
 	s, err := server.NewServer(so)
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
@@ -60,11 +72,12 @@ func Start(o Options) (*Broker, error) {
 		s.Shutdown()
 		return nil, errors.New("broker: not ready after 10 s")
 	}
-	if err := sessionsInMemory(s); err != nil {
+	b.s = s
+	if err := sessionsInMemory(s, b.own()...); err != nil {
 		s.Shutdown()
 		return nil, err
 	}
-	return &Broker{s: s, o: so}, nil
+	return b, nil
 }
 
 // PortError says that an address cannot be listened on.
@@ -104,7 +117,7 @@ func address(what, addr string) (host string, port int, err error) {
 
 // MQTT returns the URL under which machines reach it over MQTT.
 func (b *Broker) MQTT() string {
-	return "mqtt://" + net.JoinHostPort(b.o.MQTT.Host, strconv.Itoa(b.o.MQTT.Port))
+	return b.scheme("mqtt", "mqtts") + net.JoinHostPort(b.o.MQTT.Host, strconv.Itoa(b.o.MQTT.Port))
 }
 
 // NATS returns the URL under which machines reach it over NATS, or "" if it does not listen for that.
@@ -112,12 +125,37 @@ func (b *Broker) NATS() string {
 	if b.o.DontListen {
 		return ""
 	}
-	return "nats://" + net.JoinHostPort(b.o.Host, strconv.Itoa(b.o.Port))
+	return b.scheme("nats", "tls") + net.JoinHostPort(b.o.Host, strconv.Itoa(b.o.Port))
+}
+
+func (b *Broker) scheme(clear, secure string) string {
+	if b.gate != nil {
+		clear = secure
+	}
+	return clear + "://"
+}
+
+// own are the options of the ground's own connections.
+func (b *Broker) own() []nats.Option {
+	list := []nats.Option{nats.InProcessServer(b.s)}
+	if b.gate != nil {
+		list = append(list, nats.UserInfo(ownUser, b.gate.secret))
+	}
+	return list
+}
+
+// Cut cuts the connections of every device that the ground does not trust any more, at once. It is called when what is trusted has
+// changed.
+func (b *Broker) Cut() error {
+	if b.gate == nil {
+		return nil
+	}
+	return b.gate.cut(b.s)
 }
 
 // Receiver returns the ground's end of what arrives at the broker.
 func (b *Broker) Receiver() (link.Receiver, error) {
-	return linknats.Listen("nats://embedded", "", nats.InProcessServer(b.s))
+	return linknats.Listen("nats://embedded", "", b.own()...)
 }
 
 // Close stops the server and returns when it has ended.

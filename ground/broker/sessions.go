@@ -23,8 +23,8 @@ var sessionStreams = []jetstream.StreamConfig{
 }
 
 // sessionsInMemory makes the streams, in place of those that an earlier build left on disk.
-func sessionsInMemory(s *server.Server) error {
-	nc, err := nats.Connect("", nats.InProcessServer(s))
+func sessionsInMemory(s *server.Server, own ...nats.Option) error {
+	nc, err := nats.Connect("", own...)
 	if err != nil {
 		return fmt.Errorf("broker: MQTT sessions: %w", err)
 	}

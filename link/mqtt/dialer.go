@@ -33,6 +33,9 @@ type Dialer struct {
 // String implements link.Dialer.
 func (d Dialer) String() string { return redact(d.URL) }
 
+// ClientID is a device's at its broker, which takes one connection of each.
+func ClientID(device string) string { return "fulmar-" + device }
+
 // overhead is what a packet takes beyond topic and payload: the fixed header, and the lengths of topic and properties.
 const overhead = 5 + 2 + 1
 
@@ -45,7 +48,7 @@ func (d Dialer) Dial(ctx context.Context) (link.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.device, e.clientID, e.keepAlive, e.version, e.tls = d.Device, "fulmar-"+d.Device, d.KeepAlive, d.Version, d.TLS
+	e.device, e.clientID, e.keepAlive, e.version, e.tls = d.Device, ClientID(d.Device), d.KeepAlive, d.Version, d.TLS
 	if e.keepAlive <= 0 {
 		e.keepAlive = DefaultKeepAlive
 	}

@@ -61,7 +61,8 @@ func redact(raw string) string {
 	return shown
 }
 
-func subject(topic string) string { return strings.ReplaceAll(topic, "/", ".") }
+// Subject is the subject of a topic; see package link.
+func Subject(topic string) string { return strings.ReplaceAll(topic, "/", ".") }
 
 // network makes the client's connections. The client holds a lock while it writes, which every other call then waits for;
 // cutting the connection below it is what ends that.

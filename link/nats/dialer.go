@@ -68,7 +68,7 @@ func (d Dialer) Dial(ctx context.Context) (link.Conn, error) {
 		}
 		return nil, fmt.Errorf("nats: connect to %s: %w", shown, refused(err))
 	}
-	return pipe.NewConn(t, pipe.Options{Name: "nats", Topic: subject(link.UpTopic(d.Device)), Limit: int(t.nc.MaxPayload()),
+	return pipe.NewConn(t, pipe.Options{Name: "nats", Topic: Subject(link.UpTopic(d.Device)), Limit: int(t.nc.MaxPayload()),
 		Inbox: t.inbox}), nil
 }
 
@@ -102,7 +102,7 @@ func (t *transport) connect(ctx context.Context, d Dialer) error {
 	}
 	t.nc = nc
 	go t.pump(closed)
-	if _, err = nc.ChanSubscribe(subject(link.DownTopic(d.Device)), t.arrived); err == nil {
+	if _, err = nc.ChanSubscribe(Subject(link.DownTopic(d.Device)), t.arrived); err == nil {
 		err = nc.FlushWithContext(ctx) // a server's answer: the subscription is in place, or was refused
 	}
 	if err == nil {

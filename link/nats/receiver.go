@@ -86,7 +86,7 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 	r.up.CompareAndSwap(false, r.nc.IsConnected())
 	go r.pump()
 	go r.write(run)
-	up := subject(strings.ReplaceAll(link.UpTopics, "+", "*"))
+	up := Subject(strings.ReplaceAll(link.UpTopics, "+", "*"))
 	if queueGroup != "" {
 		_, err = r.nc.ChanQueueSubscribe(up, queueGroup, r.arrived)
 	} else {
@@ -168,7 +168,7 @@ func (r *Receiver) Send(_ context.Context, device string, message []byte) error 
 	if len(message) > link.MaxMessage {
 		return fmt.Errorf("nats: send %d bytes: %w", len(message), link.ErrTooLarge)
 	}
-	m := outgoing{subject: subject(link.DownTopic(device)), message: append([]byte(nil), message...)}
+	m := outgoing{subject: Subject(link.DownTopic(device)), message: append([]byte(nil), message...)}
 	switch {
 	case r.isClosed() || !r.up.Load():
 		return fmt.Errorf("nats: send: %w", link.ErrClosed)
