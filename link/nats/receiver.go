@@ -49,6 +49,9 @@ type Receiver struct {
 	up atomic.Bool
 }
 
+// subscribeTime is how long a server may take for its word that a subscription is in place.
+const subscribeTime = 5 * time.Second
+
 type outgoing struct {
 	subject string
 	message []byte
@@ -94,6 +97,10 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("nats: subscribe at %s: %w", shown, err), r.Close())
+	}
+	if r.nc.IsConnected() {
+		// The subscription is in place when Listen returns. Should the server be gone again meanwhile, the client makes it anew.
+		_ = r.nc.FlushTimeout(subscribeTime)
 	}
 	return r, nil
 }
