@@ -1,7 +1,9 @@
 package node
 
 import (
+	"cmp"
 	"errors"
+	"path/filepath"
 	"time"
 
 	"github.com/fulmar-io/fulmar/config"
@@ -12,6 +14,7 @@ import (
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/link/carrier"
 	"github.com/fulmar-io/fulmar/sched"
+	"github.com/fulmar-io/fulmar/secure/identity"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/filter"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -22,6 +25,8 @@ type Settings struct {
 	Kind         string                       `choices:"machine" doc:"what the file is for"`
 	Device       string                       `required:"true" doc:"name of the machine, which no other on its ground has: 1 to 64 of a-z, 0-9, '-' and '_'"`
 	Data         string                       `doc:"folder of what must outlive the process: the spool, the dead letters"`
+	Identity     string                       `doc:"folder of the machine's identity, as fulmar keys makes it; empty for identity below data"`
+	Insecure     bool                         `doc:"for the bench: nothing is sealed, links may be without TLS, and no identity is wanted"`
 	Links        []carrier.Settings           `doc:"ways to the ground, most preferred first: URLs, or mappings with url; none keeps everything in the spool"`
 	Components   map[string]ComponentSettings `doc:"what the machine is made of, by name"`
 	RealTime     RealTimeSettings             `doc:"how the components' tasks run"`
@@ -143,21 +148,31 @@ func (s *Settings) Validate() error {
 	if err := telemetry.ValidateDevice(s.Device); err != nil {
 		return &config.FieldError{Field: "device", Err: err}
 	}
+	for i, l := range s.Links {
+		if !s.Insecure && !l.Secure() {
+			return config.Wrong("links", "link %d, %s, is without TLS: write mqtts:// or tls://, or insecure: true for the bench", i+1, l.URL.Redacted())
+		}
+	}
 	if len(s.Filters) > filter.MaxRules {
 		return config.Wrong("filters", "%d rules; at most %d", len(s.Filters), filter.MaxRules)
 	}
 	return nil
 }
 
+// IdentityDir is the folder of the machine's identity.
+func (s *Settings) IdentityDir() string {
+	return cmp.Or(s.Identity, filepath.Join(s.Data, "identity"))
+}
+
 // Options returns the node's options that the settings say; components, disk and what the process itself brings are not
-// among them.
-func (s *Settings) Options() (Options, error) {
-	o := Options{Device: s.Device, RingBytes: int(s.Ring), HealthPeriod: s.HealthPeriod, StopTimeout: s.StopTimeout, Probation: s.Probation, Linger: s.Linger,
+// among them. keys are the machine's, nil where it has no use for them.
+func (s *Settings) Options(keys *identity.Keyring) (Options, error) {
+	o := Options{Device: s.Device, Keys: keys, RingBytes: int(s.Ring), HealthPeriod: s.HealthPeriod, StopTimeout: s.StopTimeout, Probation: s.Probation, Linger: s.Linger,
 		Courier: s.Courier.Options(), RealTime: s.RealTime.realTime(), RealTimeOnly: s.RealTime.Mode == "on", WakeUp: s.RealTime.WakeUp,
 		MemoryLimit: int64(s.RealTime.MemoryLimit)}
 	var err, linkErr error
 	o.Filter, err = s.NewFilter()
-	o.Links, linkErr = s.Dialers()
+	o.Links, linkErr = s.Dialers(keys)
 	return o, errors.Join(err, linkErr)
 }
 
@@ -171,11 +186,11 @@ func (s *Settings) NewFilter() (func() telemetry.Filter, error) {
 }
 
 // Dialers returns the links.
-func (s *Settings) Dialers() ([]link.Dialer, error) {
+func (s *Settings) Dialers(keys *identity.Keyring) ([]link.Dialer, error) {
 	var list []link.Dialer
 	var errs []error
 	for _, l := range s.Links {
-		d, err := l.Dialer(s.Device)
+		d, err := l.Dialer(s.Device, keys)
 		list, errs = append(list, d), append(errs, err)
 	}
 	return list, errors.Join(errs...)

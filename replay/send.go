@@ -16,6 +16,8 @@ import (
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/recording/ulog"
 	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/secure/identity"
+	"github.com/fulmar-io/fulmar/secure/seal"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -26,8 +28,10 @@ type Options struct {
 	Device string
 	Disk   env.Disk // holds the spool
 	Links  []link.Dialer
-	// Courier shapes batches, spool and delivery; Device and Disk are filled in.
+	// Courier shapes batches, spool and delivery; Device, Disk and Session are filled in.
 	Courier courier.Options
+	// Keys are the identity by which everything is sealed. Nil sends in the clear: for the bench.
+	Keys *identity.Keyring
 	// Filter holds messages back; nil passes all.
 	Filter telemetry.Filter
 	// Speed is how fast: 1 is real time, 2 twice that, 0 as fast as it goes. A gap in the recording of more than a minute is
@@ -74,6 +78,13 @@ func Send(ctx context.Context, o Options, file io.ReadSeeker) (Result, error) {
 	}
 	o.Courier.Device, o.Courier.Disk, o.Courier.Delivery.Links = o.Device, o.Disk, len(o.Links)
 	o.Courier.Spool.Random = o.Random
+	if o.Keys != nil {
+		session, err := seal.Begin(o.Keys, time.Unix(0, clock.Now().Wall))
+		if err != nil {
+			return Result{}, err
+		}
+		o.Courier.Session = session
+	}
 	c, err := courier.Open(o.Courier, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 	if err != nil {
 		return Result{}, err
@@ -120,7 +131,7 @@ func (s *sender) read(ctx context.Context, file io.ReadSeeker) (*ulog.Reader, er
 
 // send runs the courier beside the publishing.
 func (s *sender) send(ctx context.Context, c *courier.Courier, recording *ulog.Reader, now func() time.Duration) error {
-	runner := &courier.Runner{Courier: c, Links: s.o.Links, Now: now, Linger: s.o.Linger, Logger: s.o.Logger}
+	runner := &courier.Runner{Courier: c, Links: s.o.Links, Now: now, Linger: s.o.Linger, Keys: s.o.Keys, Logger: s.o.Logger}
 	courierCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ended := make(chan error, 1)

@@ -168,7 +168,7 @@ func TestWhatAMachineMustNotSend(t *testing.T) {
 	g := startGround(t, t.TempDir())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	d, err := carrier.Settings{URL: carrier.URL(g.mqtt)}.Dialer("broken")
+	d, err := carrier.Settings{URL: carrier.URL(g.mqtt)}.Dialer("broken", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestALayoutWithAnEndlessName(t *testing.T) {
 	g := startGround(t, t.TempDir())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	d, err := carrier.Settings{URL: carrier.URL(g.mqtt)}.Dialer("broken")
+	d, err := carrier.Settings{URL: carrier.URL(g.mqtt)}.Dialer("broken", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

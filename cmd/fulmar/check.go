@@ -149,7 +149,7 @@ func checkMachine(path string) (*node.Node, error) {
 	if err != nil || len(m.parts) == 0 {
 		return nil, err
 	}
-	return m.join(anyHardware{})
+	return m.join(anyHardware{}, nil)
 }
 
 // anyHardware stands for a host that has everything: here nothing is opened.

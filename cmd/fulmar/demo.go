@@ -22,6 +22,7 @@ import (
 	"github.com/fulmar-io/fulmar/link/carrier"
 	"github.com/fulmar-io/fulmar/machines/rover"
 	"github.com/fulmar-io/fulmar/node"
+	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
 type demoOptions struct {
@@ -91,6 +92,13 @@ func demo(c *cobra.Command, o demoOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	machine.Insecure = machine.Insecure || ground.Insecure
+	ground.Insecure, ground.Enroll = machine.Insecure, ""
+	if !machine.Insecure {
+		if err := demoKeys(ground.KeysDir(), machine.IdentityDir(), machine.Device); err != nil {
+			return keysHint(err)
+		}
+	}
 	r, err := openReceiver(c.Context(), ground)
 	if err != nil {
 		return err
@@ -163,9 +171,25 @@ func (o demoOptions) settings(c *cobra.Command) (machine node.Settings, ground s
 	return machine, ground, err
 }
 
+// demoKeys makes the demo's own authority, and what it issues, unless they are there from an earlier run.
+func demoKeys(keys, machine, device string) error {
+	a, err := identity.OpenAuthority(keys, time.Now)
+	if errors.Is(err, identity.ErrNoAuthority) {
+		a, err = initKeys(keys, "ground", identity.Terms{})
+	}
+	if err != nil || identity.Present(machine) {
+		return err
+	}
+	return a.Equip(machine, identity.Subject{Role: identity.Device, Name: device}, identity.Terms{})
+}
+
 func demoNode(s node.Settings, components []fulmar.Component, mqtt string, rings node.Rings) (*node.Node, error) {
 	s.Links = []carrier.Settings{{URL: carrier.URL(mqtt)}}
-	o, err := s.Options()
+	keys, err := machineKeys(s)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.Options(keys)
 	if err != nil {
 		return nil, err
 	}

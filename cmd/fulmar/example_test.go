@@ -14,7 +14,7 @@ func Example() {
 	fmt.Println("exit status", status)
 	// Output:
 	// fulmar: replay: no link
-	// hint: say where to with --to mqtt://127.0.0.1:1883
+	// hint: say where to with --to mqtts://127.0.0.1:8883
 	// exit status 2
 	// fulmar: unknown command "inspekt"
 	// hint: did you mean fulmar inspect?

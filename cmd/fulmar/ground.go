@@ -15,6 +15,8 @@ func groundCommand() *cobra.Command {
 		Long: `Run the receiver. It embeds a broker for MQTT and NATS, or with --broker connects to one that is there, and keeps
 what arrives in the data folder. Ctrl-C stops it; what was acknowledged is on disk.
 
+It takes machines whose identity its keys trust: fulmar keys makes them. --insecure does without, for the bench.
+
 Settings come from the file (YAML, TOML or JSON), over it from the environment, as FULMAR_STORE__MAX_BYTES=10GiB, and
 over both from the flags.`,
 		Args: atMostOneArg("a file of settings"),
@@ -35,12 +37,17 @@ over both from the flags.`,
 					fmt.Fprintf(c.ErrOrStderr(), "              %s\n", u)
 				}
 			}
+			if r.enroll != nil {
+				fmt.Fprintf(c.ErrOrStderr(), "enrolls at    %s\n", r.enroll.Addr())
+			}
 			return r.run(c.Context())
 		},
 	}
 	d := receiverFlags(c)
 	c.Flags().String("data", d.Data, "folder for frames and index")
-	c.Flags().StringArray("broker", nil, "URL of a broker that is there, mqtt://host:port, mqtts://host:port or nats://host:port, instead of the embedded one; may be repeated")
+	c.Flags().String("keys", d.Keys, "folder of the ground's keys; empty for keys below data")
+	c.Flags().String("enroll", d.Enroll, "address on which devices with a token get their identity; empty for none")
+	c.Flags().StringArray("broker", nil, "URL of a broker that is there, mqtts://host:port or tls://host:port, instead of the embedded one; may be repeated")
 	c.Flags().String("queue", d.Queue, "share the devices with other grounds of this queue group; only with --broker")
 	return c
 }
@@ -51,6 +58,7 @@ func receiverFlags(c *cobra.Command) station.Settings {
 	c.Flags().String("http", d.HTTP, "address of the page and the API")
 	c.Flags().String("mqtt", d.MQTT, "address on which machines are taken over MQTT")
 	c.Flags().String("nats", d.NATS, "address on which machines are taken over NATS; empty for none")
+	c.Flags().Bool("insecure", d.Insecure, "for the bench: no TLS, no keys, anybody may connect")
 	c.Flags().Bool("profiles", d.Profiles, "serve /debug/pprof beside /metrics")
 	return d
 }

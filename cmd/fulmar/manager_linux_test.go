@@ -78,7 +78,7 @@ func roverWithoutLinks(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "rover.yaml")
-	if err := os.WriteFile(path, []byte(strings.Replace(string(file), "links:\n  - mqtt://127.0.0.1:1883\n", "", 1)), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(strings.Replace(string(file), "links:\n  - mqtts://127.0.0.1:8883\n", "", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

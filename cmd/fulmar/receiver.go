@@ -12,12 +12,15 @@ import (
 
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/ground/broker"
+	"github.com/fulmar-io/fulmar/ground/enroll"
 	"github.com/fulmar-io/fulmar/ground/export"
+	"github.com/fulmar-io/fulmar/ground/ingest"
 	"github.com/fulmar-io/fulmar/ground/live"
 	"github.com/fulmar-io/fulmar/ground/station"
 	"github.com/fulmar-io/fulmar/ground/web"
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/observe"
+	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
 // receiver is a whole ground in this process: broker, station, API and page.
@@ -31,6 +34,9 @@ type receiver struct {
 	web      *web.Server
 	served   chan error
 	unlock   func() error // of the data folder
+	keysDir  string
+	keys     *identity.Keyring // nil where it is insecure
+	enroll   *enroll.Server    // nil where devices are not enrolled
 }
 
 // openReceiver starts everything but the station's loop.
@@ -49,6 +55,13 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 		return &broker.PortError{What: "HTTP", Address: s.HTTP, Err: err}
 	}
 	r.listener = listener
+	r.keysDir = s.KeysDir()
+	if r.keys, err = groundKeys(s); err != nil {
+		return err
+	}
+	if r.keys == nil {
+		warnInsecure("anybody can connect to this ground and send or read everything")
+	}
 	r.url = "http://" + listener.Addr().String()
 	if r.unlock, err = lock(s.Data); err != nil {
 		return err
@@ -61,8 +74,14 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 	if err != nil {
 		return err
 	}
+	if err := r.startEnroll(ctx, s); err != nil {
+		for _, rc := range receivers {
+			err = errors.Join(err, rc.Close())
+		}
+		return err
+	}
 	hub := live.New(live.Options{})
-	r.station, err = station.Open(ctx, station.Options{Disk: disk, IndexPath: filepath.Join(s.Data, "index.sqlite"), Frames: s.Store.Frames(),
+	r.station, err = station.Open(ctx, station.Options{Disk: disk, IndexPath: filepath.Join(s.Data, "index.sqlite"), Frames: s.Store.Frames(), Ingest: ingest.Options{Keys: r.keys},
 		Receivers: receivers, Publish: hub.Publish, Missed: hub.Missed, Logger: slog.Default()})
 	if err != nil {
 		for _, rc := range receivers {
@@ -89,10 +108,30 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 	return nil
 }
 
+// startEnroll takes devices that have a token, where the authority is at hand.
+func (r *receiver) startEnroll(ctx context.Context, s station.Settings) error {
+	if r.keys == nil || s.Enroll == "" {
+		return nil
+	}
+	a, err := identity.OpenAuthority(r.keysDir, time.Now)
+	if errors.Is(err, identity.ErrNoAuthority) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Enroll)
+	if err != nil {
+		return &broker.PortError{What: "enrolling", Address: s.Enroll, Err: err}
+	}
+	r.enroll = enroll.Start(l, a, r.keys, slog.Default())
+	return nil
+}
+
 func (r *receiver) receivers(ctx context.Context, s station.Settings) ([]link.Receiver, error) {
 	if len(s.Brokers) == 0 {
 		var err error
-		r.broker, err = broker.Start(broker.Options{MQTT: s.MQTT, NATS: s.NATS, Dir: filepath.Join(s.Data, "broker"), Log: slog.Default()})
+		r.broker, err = broker.Start(broker.Options{MQTT: s.MQTT, NATS: s.NATS, Dir: filepath.Join(s.Data, "broker"), Keys: r.keys, Log: slog.Default()})
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +140,7 @@ func (r *receiver) receivers(ctx context.Context, s station.Settings) ([]link.Re
 	}
 	var list []link.Receiver
 	for _, b := range s.Brokers {
-		rc, err := b.Listen(ctx, s.Queue)
+		rc, err := b.Listen(ctx, s.Queue, r.keys)
 		if err != nil {
 			for _, open := range list {
 				err = errors.Join(err, open.Close())
@@ -119,6 +158,9 @@ func (r *receiver) abandon() error {
 	if r.listener != nil {
 		err = r.listener.Close()
 	}
+	if r.enroll != nil {
+		err = errors.Join(err, r.enroll.Close())
+	}
 	if r.broker != nil {
 		err = errors.Join(err, r.broker.Close())
 	}
@@ -130,7 +172,16 @@ func (r *receiver) abandon() error {
 
 // run runs the station until ctx ends, and then stops everything.
 func (r *receiver) run(ctx context.Context) error {
+	followCtx, stopFollowing := context.WithCancel(ctx)
+	defer stopFollowing()
+	followed := make(chan error, 1)
+	go func() { followed <- r.follow(followCtx) }()
 	err := r.station.Run(ctx)
+	stopFollowing()
+	err = errors.Join(err, <-followed)
+	if r.enroll != nil {
+		err = errors.Join(err, r.enroll.Close())
+	}
 	stop, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err = errors.Join(err, r.http.Shutdown(stop))
@@ -141,6 +192,21 @@ func (r *receiver) run(ctx context.Context) error {
 		err = errors.Join(err, r.broker.Close())
 	}
 	return errors.Join(err, r.unlock())
+}
+
+// follow has what changes of the keys take effect at once: devices that were revoked are cut off, the others learn what to trust.
+func (r *receiver) follow(ctx context.Context) error {
+	if r.keys == nil {
+		return nil
+	}
+	return followKeys(ctx, r.keysDir, r.keys, func() {
+		if r.broker != nil {
+			if err := r.broker.Cut(); err != nil {
+				slog.Error("the connections of devices that were revoked may still be open; what comes over them is dropped", "error", err)
+			}
+		}
+		r.station.Trusted()
+	})
 }
 
 // lock takes a data folder for this process.

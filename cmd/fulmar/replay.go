@@ -17,6 +17,7 @@ import (
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/replay"
+	"github.com/fulmar-io/fulmar/secure/identity"
 	"github.com/fulmar-io/fulmar/telemetry"
 )
 
@@ -26,7 +27,7 @@ type replayOptions struct {
 	json  bool
 }
 
-var replayFlags = flagKeys{"to": "links", "device": "device", "data": "data", "linger": "linger"}
+var replayFlags = flagKeys{"to": "links", "device": "device", "data": "data", "linger": "linger", "identity": "identity", "insecure": "insecure"}
 
 func replayCommand() *cobra.Command {
 	o := replayOptions{}
@@ -40,14 +41,17 @@ the exit status is then 1.
 The ground dates the messages from when the first of it arrives: as if they were live, or, faster than life, so that the
 last one is dated when it is sent. None is dated into the future.
 
-With mqtts the broker's certificate is held against the system's authorities, or those in the file that a link's setting
-ca names (--config), or on Linux SSL_CERT_FILE.`,
+It is sent as the device whose identity it is sent with (fulmar keys issue makes one). With --insecure it goes in the clear, to a ground
+that is insecure too; over mqtts the broker's certificate is then held against the system's authorities, or those in the file that
+a link's setting ca names (--config), or on Linux SSL_CERT_FILE.`,
 		Args: oneArg("a recording"),
 		RunE: func(c *cobra.Command, args []string) error { return replayFile(c, args[0], o) },
 	}
 	c.Flags().StringVar(&o.file, "config", "", "file of settings, of kind machine; the flags go over it")
-	c.Flags().StringArray("to", nil, "URL of the link, mqtt://host:port, mqtts://host:port, nats://host:port or file:///folder; may be repeated, most preferred first")
-	c.Flags().String("device", "", "name under which the recording arrives; default the file's name")
+	c.Flags().StringArray("to", nil, "URL of the link, mqtts://host:port, tls://host:port or file:///folder; may be repeated, most preferred first")
+	c.Flags().String("device", "", "name under which the recording arrives; default that of the identity, without one the file's name")
+	c.Flags().String("identity", "", "folder of the identity under which it is sent")
+	c.Flags().Bool("insecure", false, "for the bench: nothing is sealed, no identity is wanted, links may be without TLS")
 	c.Flags().String("data", "", "keep the spool in this folder; empty for a temporary one that is removed")
 	c.Flags().Float64Var(&o.speed, "speed", 1, "1 is real time, 0 as fast as it goes")
 	c.Flags().Duration("linger", replayLinger, "how long to wait at the end for the ground to have everything")
@@ -72,15 +76,20 @@ func deviceOf(path string) string {
 
 func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 	s := node.DefaultSettings()
-	s.Device, s.Data, s.Linger = deviceOf(path), "", replayLinger
+	unnamed := deviceOf(path)
+	s.Device, s.Data, s.Linger = unnamed, "", replayLinger
 	if _, err := load("machine", o.file, &s, replayFlags.overrides(c)...); err != nil {
 		return err
 	}
 	if len(s.Links) == 0 {
-		return &usageError{err: errors.New("replay: no link"), hint: "say where to with --to mqtt://127.0.0.1:1883"}
+		return &usageError{err: errors.New("replay: no link"), hint: "say where to with --to mqtts://127.0.0.1:8883"}
 	}
 	if !(o.speed >= 0) || math.IsInf(o.speed, 0) { // NaN too
 		return &usageError{err: fmt.Errorf("replay: speed %g", o.speed), hint: "1 is real time, 0 as fast as it goes"}
+	}
+	keys, err := replayKeys(&s, unnamed)
+	if err != nil {
+		return err
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -103,7 +112,7 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	links, err := s.Dialers()
+	links, err := s.Dialers(keys)
 	if err != nil {
 		return err
 	}
@@ -112,12 +121,29 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 		return err
 	}
 	started := time.Now()
-	result, err := replay.Send(c.Context(), replay.Options{Device: s.Device, Disk: disk, Links: links, Courier: s.Courier.Options(), Filter: newFilter(), Speed: o.speed, Linger: s.Linger,
+	result, err := replay.Send(c.Context(), replay.Options{Device: s.Device, Disk: disk, Links: links, Keys: keys, Courier: s.Courier.Options(), Filter: newFilter(), Speed: o.speed, Linger: s.Linger,
 		Random: crand.Reader, Logger: slog.Default()}, f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return tellReplay(c, path, o, s, result, time.Since(started), temporary)
+}
+
+// replayKeys opens the identity under which a recording is sent. Unless the device was named, it has the identity's name.
+func replayKeys(s *node.Settings, unnamed string) (*identity.Keyring, error) {
+	if s.Insecure {
+		warnInsecure("what is sent can be read and changed on its way")
+		return nil, nil
+	}
+	if s.Identity == "" && s.Data == "" {
+		return nil, &usageError{err: errors.New("replay: no identity"), hint: "fulmar keys issue device " + s.Device + " --out FOLDER makes one, for --identity FOLDER; on the bench, --insecure does without"}
+	}
+	if s.Device == unnamed {
+		if k, err := identity.Open(s.IdentityDir(), time.Now, identity.Device); err == nil {
+			s.Device = k.Self().Name
+		}
+	}
+	return machineKeys(*s)
 }
 
 // replaySummary is what replay prints at its end.

@@ -24,6 +24,7 @@ import (
 	"github.com/fulmar-io/fulmar/hal"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/sched/host"
+	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
 type runOptions struct {
@@ -34,7 +35,7 @@ type runOptions struct {
 	region   string // of the control half that lives already
 }
 
-var machineFlags = flagKeys{"data": "data", "link": "links"}
+var machineFlags = flagKeys{"data": "data", "link": "links", "identity": "identity", "insecure": "insecure"}
 
 func runCommand() *cobra.Command {
 	o := runOptions{}
@@ -58,6 +59,8 @@ ground. The exit status is 1 if the machine went to its safe state meanwhile.`,
 	c.Flags().BoolVar(&o.single, "single", runtime.GOOS != "linux", "run both halves in one process")
 	c.Flags().String("data", d.Data, "folder of what must outlive the process")
 	c.Flags().StringArray("link", nil, "URL of a way to the ground, most preferred first; may be repeated")
+	c.Flags().String("identity", d.Identity, "folder of the machine's identity; empty for identity below data")
+	c.Flags().Bool("insecure", d.Insecure, "for the bench: nothing is sealed, no identity is wanted, links may be without TLS")
 	c.Flags().BoolVar(&o.json, "json", false, "print how the machine was as one JSON object on stdout")
 	c.Flags().BoolVar(&o.courier, "courier-half", false, "")
 	c.Flags().StringVar(&o.region, "region", "", "")
@@ -85,7 +88,19 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 		ctx, cancel = context.WithTimeout(ctx, o.duration)
 		defer cancel()
 	}
-	n, err := m.node()
+	if err := hasMachineKeys(m.settings); err != nil {
+		return err
+	}
+	if m.settings.Insecure {
+		warnInsecure("what this machine sends can be read and changed on its way, and so can what it is told")
+	}
+	var keys *identity.Keyring
+	if o.single {
+		if keys, err = machineKeys(m.settings); err != nil {
+			return err
+		}
+	}
+	n, err := m.node(keys)
 	if err != nil {
 		return err
 	}
@@ -94,7 +109,7 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 	watchCtx, stopWatching := context.WithCancel(ctx)
 	go func() { watched <- m.watch(watchCtx, n) }()
 	if o.single {
-		err = m.whole(ctx, n)
+		err = m.whole(ctx, n, keys)
 	} else {
 		err = m.halves(ctx, c, n, text)
 	}
@@ -190,7 +205,7 @@ func readMachine(path string, overrides ...config.Override) (*machineFile, error
 }
 
 // node makes the machine. Nothing has happened yet but that its folder is there.
-func (m *machineFile) node() (*node.Node, error) {
+func (m *machineFile) node(keys *identity.Keyring) (*node.Node, error) {
 	if len(m.parts) == 0 {
 		return nil, &usageError{err: errors.New("run: the machine has no components"), hint: "name them under components; fulmar check --types lists what there is"}
 	}
@@ -198,12 +213,12 @@ func (m *machineFile) node() (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.join(hardware(), func(o *node.Options) { o.Disk = disk }, manage)
+	return m.join(hardware(), keys, func(o *node.Options) { o.Disk = disk }, manage)
 }
 
 // join joins the machine's components.
-func (m *machineFile) join(hardware hal.Host, more ...func(*node.Options)) (*node.Node, error) {
-	o, err := m.settings.Options()
+func (m *machineFile) join(hardware hal.Host, keys *identity.Keyring, more ...func(*node.Options)) (*node.Node, error) {
+	o, err := m.settings.Options(keys)
 	if err != nil {
 		return nil, err
 	}
@@ -221,12 +236,26 @@ func (m *machineFile) join(hardware hal.Host, more ...func(*node.Options)) (*nod
 }
 
 // whole runs both halves here.
-func (m *machineFile) whole(ctx context.Context, n *node.Node) error {
+func (m *machineFile) whole(ctx context.Context, n *node.Node, keys *identity.Keyring) error {
 	unlock, err := lock(m.settings.Data)
 	if err != nil {
 		return err
 	}
-	return errors.Join(n.Run(ctx), unlock())
+	return errors.Join(m.following(ctx, keys, func() error { return n.Run(ctx) }), unlock())
+}
+
+// following does something, and has what changes of the machine's keys take effect meanwhile.
+func (m *machineFile) following(ctx context.Context, keys *identity.Keyring, do func() error) error {
+	if keys == nil {
+		return do()
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	followed := make(chan error, 1)
+	go func() { followed <- followKeys(ctx, m.settings.IdentityDir(), keys, func() {}) }()
+	err := do()
+	stop()
+	return errors.Join(err, <-followed)
 }
 
 // courierCommand runs the courier half of this machine in another process.
@@ -275,11 +304,15 @@ func (m *machineFile) courierHalf(c *cobra.Command, region string) error {
 	if err != nil {
 		return err
 	}
-	n, err := m.node()
+	keys, err := machineKeys(m.settings)
 	if err != nil {
 		return errors.Join(err, unlock())
 	}
-	err = n.RunCourier(ctx, region, c.OutOrStdout())
+	n, err := m.node(keys)
+	if err != nil {
+		return errors.Join(err, unlock())
+	}
+	err = m.following(ctx, keys, func() error { return n.RunCourier(ctx, region, c.OutOrStdout()) })
 	return errors.Join(err, unlock())
 }
 

@@ -18,7 +18,7 @@ func roverFile(t *testing.T, dir, device string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.NewReplacer("links:\n  - mqtt://127.0.0.1:1883\n", "", "rover-1", device).Replace(string(file))
+	text := strings.NewReplacer("links:\n  - mqtts://127.0.0.1:8883\n", "", "rover-1", device).Replace(string(file))
 	path := filepath.Join(dir, device+".yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -70,6 +70,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("MACHINES", machines)
+			e.Setenv(insecure, "true") // but for those that set it
 			return os.WriteFile(filepath.Join(e.WorkDir, "flight.ulg"), flightLog(flightMessages), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

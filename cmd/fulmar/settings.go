@@ -37,7 +37,7 @@ func foreign(kind string) []string {
 type flagKeys map[string]string
 
 var groundFlags = flagKeys{"data": "data", "http": "http", "mqtt": "mqtt", "nats": "nats", "broker": "brokers", "queue": "queue",
-	"profiles": "profiles"}
+	"profiles": "profiles", "keys": "keys", "enroll": "enroll", "insecure": "insecure"}
 
 // overrides are the settings that flags of the command line set.
 func (k flagKeys) overrides(c *cobra.Command) []config.Override {

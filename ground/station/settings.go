@@ -1,9 +1,11 @@
 package station
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 
 	"github.com/fulmar-io/fulmar/config"
@@ -20,10 +22,16 @@ type Settings struct {
 	MQTT     string             `config:"mqtt" doc:"address on which the embedded broker takes machines over MQTT"`
 	NATS     string             `config:"nats" doc:"address on which the embedded broker takes machines over NATS; empty for none"`
 	Brokers  []carrier.Settings `doc:"brokers that are there, or folders, instead of the embedded broker: URLs, or mappings with url"`
+	Keys     string             `doc:"folder of the ground's identity, and of the authority where devices are enrolled here, as fulmar keys makes it; empty for keys below data"`
+	Enroll   string             `doc:"address on which devices that have a token get their identity, if the authority is here; empty for none"`
+	Insecure bool               `doc:"for the bench: anybody may connect, without TLS, and frames are not sealed"`
 	Queue    string             `doc:"share the machines with other grounds of this queue group; only with brokers"`
 	Profiles bool               `doc:"serve /debug/pprof beside /metrics"`
 	Store    StoreSettings      `doc:"the log of what has arrived"`
 }
+
+// KeysDir is the folder of the ground's keys.
+func (s *Settings) KeysDir() string { return cmp.Or(s.Keys, filepath.Join(s.Data, "keys")) }
 
 // StoreSettings bound the log of frames.
 type StoreSettings struct {
@@ -35,19 +43,24 @@ type StoreSettings struct {
 // DefaultSettings are those of a ground without a file.
 func DefaultSettings() Settings {
 	f := store.FramesOptions{}.WithDefaults()
-	return Settings{Kind: "ground", Data: "fulmar-ground", HTTP: "127.0.0.1:8080", MQTT: "127.0.0.1:1883",
+	return Settings{Kind: "ground", Data: "fulmar-ground", HTTP: "127.0.0.1:8080", MQTT: "127.0.0.1:8883", Enroll: "127.0.0.1:8443",
 		Store: StoreSettings{MaxBytes: config.Size(f.MaxBytes), SegmentBytes: config.Size(f.SegmentBytes), MinFree: config.Size(f.MinFree)}}
 }
 
 // Validate implements config's hook.
 func (s *Settings) Validate() error {
 	var errs []error
-	for _, a := range []struct{ field, address string }{{"http", s.HTTP}, {"mqtt", s.MQTT}, {"nats", s.NATS}} {
-		if a.address == "" && a.field == "nats" || a.field != "http" && len(s.Brokers) > 0 {
+	for _, a := range []struct{ field, address string }{{"http", s.HTTP}, {"mqtt", s.MQTT}, {"nats", s.NATS}, {"enroll", s.Enroll}} {
+		if a.address == "" && (a.field == "nats" || a.field == "enroll") || (a.field == "mqtt" || a.field == "nats") && len(s.Brokers) > 0 {
 			continue
 		}
 		if err := checkAddress(a.address); err != nil {
 			errs = append(errs, &config.FieldError{Field: a.field, Err: err})
+		}
+	}
+	for i, b := range s.Brokers {
+		if !s.Insecure && !b.Secure() {
+			errs = append(errs, config.Wrong("brokers", "broker %d, %s, is without TLS: write mqtts:// or tls://, or insecure: true for the bench", i+1, b.URL.Redacted()))
 		}
 	}
 	if s.Data == "" {

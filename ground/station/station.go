@@ -43,6 +43,7 @@ type Station struct {
 	stored, syncErrors atomic.Uint64 // bytes of frames; times
 
 	events  chan func()
+	ended   chan struct{} // Run takes no more of them
 	commits chan []store.Item
 	behind  atomic.Bool // frames are committed that the indexer must look for in the log
 	wg      sync.WaitGroup
@@ -74,7 +75,7 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 		o.Logger.Error("the index was damaged; it is built again from the frames, the old one is set aside", "error", rebuilt)
 	}
 	index.Ledger = in.Account
-	return &Station{o: o, intake: in, index: index, events: make(chan func(), 256), commits: make(chan []store.Item, 64),
+	return &Station{o: o, intake: in, index: index, events: make(chan func(), 256), ended: make(chan struct{}), commits: make(chan []store.Item, 64),
 		senders: make(map[string]link.Receiver), drops: make(map[ingest.Why]*drops)}, nil
 }
 
@@ -96,6 +97,7 @@ func (s *Station) Run(ctx context.Context) error {
 	indexed := make(chan struct{})
 	go func() { defer close(indexed); s.indexer() }()
 	s.loop(ctx)
+	close(s.ended)
 	var err error
 	for _, r := range s.o.Receivers {
 		err = errors.Join(err, r.Close())
@@ -112,6 +114,14 @@ func (s *Station) Run(ctx context.Context) error {
 	close(s.commits)
 	<-indexed
 	return errors.Join(err, s.index.Close(), s.intake.Close())
+}
+
+// Trusted says that what the ground's keys trust is another now; machines are told. It may be called while Run runs.
+func (s *Station) Trusted() {
+	select {
+	case s.events <- s.intake.Trusted:
+	case <-s.ended:
+	}
 }
 
 // loop is the one goroutine that touches the intake.

@@ -20,6 +20,7 @@ import (
 	"github.com/fulmar-io/fulmar/link/file"
 	"github.com/fulmar-io/fulmar/link/mqtt"
 	"github.com/fulmar-io/fulmar/link/nats"
+	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
 // ErrScheme is wrapped by the errors about a URL that names no carrier.
@@ -30,8 +31,8 @@ type Settings struct {
 	URL       URL           `config:"url" required:"true" doc:"where to: mqtt://host:port, mqtts://host:port, nats://host:port, tls://host:port or file:///folder"`
 	Version   mqtt.Version  `doc:"of MQTT; auto tries 5 and falls back to 3.1.1, and remembers it per broker"`
 	KeepAlive time.Duration `doc:"how long the connection may be idle before it is tried; twice as long without a sign of life, and it is cut" min:"1s" max:"18h"`
-	CA        string        `config:"ca" doc:"file of certificate authorities (PEM) that are trusted with TLS; empty for the system's"`
-	Cert      string        `doc:"file of our own certificate (PEM) for TLS, with key"`
+	CA        string        `config:"ca" doc:"file of certificate authorities (PEM) that the other end's certificate is held against, by its host's name; empty for those of our keys, by its role, or without keys the system's"`
+	Cert      string        `doc:"file of our own certificate (PEM) for TLS, with key; empty for that of our keys"`
 	Key       string        `doc:"file of the certificate's key (PEM)"`
 }
 
@@ -100,9 +101,16 @@ func (s *Settings) parse() (*url.URL, error) {
 	return u, fmt.Errorf("scheme %q: %w", u.Scheme, ErrScheme)
 }
 
-// Dialer returns the machine's end of the link.
-func (s Settings) Dialer(device string) (link.Dialer, error) {
-	u, t, err := s.open()
+// Secure reports whether nobody on the way can read who speaks with whom, or cut in: TLS, or no network at all. What is sealed is so
+// over the others too.
+func (s Settings) Secure() bool {
+	u, err := s.parse()
+	return err != nil || u.Scheme == "mqtts" || u.Scheme == "tls" || u.Scheme == "file" // a URL that is wrong is told otherwise
+}
+
+// Dialer returns the machine's end of the link. keys, if not nil, are what it shows and trusts.
+func (s Settings) Dialer(device string, keys *identity.Keyring) (link.Dialer, error) {
+	u, t, err := s.open(keys)
 	if err != nil {
 		return nil, err
 	}
@@ -116,9 +124,9 @@ func (s Settings) Dialer(device string) (link.Dialer, error) {
 }
 
 // Listen returns the ground's end of the link, which shares what arrives with other grounds of the same queue, if that is
-// not empty.
-func (s Settings) Listen(ctx context.Context, queue string) (link.Receiver, error) {
-	u, t, err := s.open()
+// not empty. keys, if not nil, are what it shows and trusts.
+func (s Settings) Listen(ctx context.Context, queue string, keys *identity.Keyring) (link.Receiver, error) {
+	u, t, err := s.open(keys)
 	if err != nil {
 		return nil, err
 	}
@@ -137,31 +145,37 @@ func (s Settings) Listen(ctx context.Context, queue string) (link.Receiver, erro
 	return file.Listen(folder(u), file.Options{})
 }
 
-func (s Settings) open() (*url.URL, *tls.Config, error) {
+func (s Settings) open(keys *identity.Keyring) (*url.URL, *tls.Config, error) {
 	s.Complete()
 	u, err := s.parse()
 	if err != nil {
 		return nil, nil, fmt.Errorf("link %s: %w", s.URL.Redacted(), err)
 	}
-	t, err := s.tls()
+	var t *tls.Config
+	if u.Scheme == "mqtts" || u.Scheme == "tls" {
+		t, err = s.tls(keys)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("link %s: %w", s.URL.Redacted(), err)
 	}
 	return u, t, nil
 }
 
-// tls returns the configuration that the files make, or nil for the default.
-func (s Settings) tls() (*tls.Config, error) {
-	if s.CA == "" && s.Cert == "" {
+// tls returns the configuration that keys and files make, or nil for the default.
+func (s Settings) tls(keys *identity.Keyring) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	switch {
+	case keys != nil:
+		c = keys.ClientTLS(identity.Ground, identity.Broker)
+	case s.CA == "" && s.Cert == "":
 		return nil, nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.CA != "" {
 		pem, err := os.ReadFile(s.CA)
 		if err != nil {
 			return nil, fmt.Errorf("certificate authorities: %w", err)
 		}
-		c.RootCAs = x509.NewCertPool()
+		c.RootCAs, c.InsecureSkipVerify, c.VerifyConnection = x509.NewCertPool(), false, nil
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("certificate authorities: %s holds no certificate in PEM", s.CA)
 		}
@@ -171,7 +185,7 @@ func (s Settings) tls() (*tls.Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("certificate: %w", err)
 		}
-		c.Certificates = []tls.Certificate{pair}
+		c.Certificates, c.GetClientCertificate = []tls.Certificate{pair}, nil
 	}
 	return c, nil
 }

@@ -17,16 +17,17 @@ import (
 
 	"github.com/fulmar-io/fulmar/link/carrier"
 	"github.com/fulmar-io/fulmar/link/mqtt"
+	"github.com/fulmar-io/fulmar/secure/identity/identitytest"
 )
 
 func Example() {
-	d, err := carrier.Settings{URL: "mqtt://me:secret@ground.example:1883"}.Dialer("rover-7")
+	d, err := carrier.Settings{URL: "mqtt://me:secret@ground.example:1883"}.Dialer("rover-7", nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(d)
-	_, err = carrier.Settings{URL: "pigeon://ground"}.Dialer("rover-7")
+	_, err = carrier.Settings{URL: "pigeon://ground"}.Dialer("rover-7", nil)
 	fmt.Println(errors.Is(err, carrier.ErrScheme))
 	// Output:
 	// mqtt://me:xxxxx@ground.example:1883
@@ -58,14 +59,14 @@ func TestWhatIsNoLink(t *testing.T) {
 		if err := s.Validate(); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}
-		if _, err := s.Dialer("d"); err != nil {
+		if _, err := s.Dialer("d", nil); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
 }
 
 func TestSharedFolder(t *testing.T) {
-	_, err := carrier.Settings{URL: carrier.URL("file://" + filepath.ToSlash(t.TempDir()))}.Listen(t.Context(), "queue")
+	_, err := carrier.Settings{URL: carrier.URL("file://" + filepath.ToSlash(t.TempDir()))}.Listen(t.Context(), "queue", nil)
 	if err == nil || !strings.Contains(err.Error(), "no queue") {
 		t.Error(err)
 	}
@@ -100,7 +101,7 @@ func certificate(t *testing.T) (cert, key string) {
 
 func TestCertificates(t *testing.T) {
 	cert, key := certificate(t)
-	d, err := carrier.Settings{URL: "mqtts://a", CA: cert, Cert: cert, Key: key, KeepAlive: time.Minute}.Dialer("d")
+	d, err := carrier.Settings{URL: "mqtts://a", CA: cert, Cert: cert, Key: key, KeepAlive: time.Minute}.Dialer("d", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,11 +117,41 @@ func TestCertificates(t *testing.T) {
 		{carrier.Settings{URL: "tls://a", CA: key}, "holds no certificate"},
 		{carrier.Settings{URL: "tls://a", Cert: key, Key: key}, "certificate: "},
 	} {
-		if _, err := c.s.Dialer("d"); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := c.s.Dialer("d", nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c.s, err)
 		}
-		if _, err := c.s.Listen(t.Context(), ""); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := c.s.Listen(t.Context(), "", nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c.s, err)
+		}
+	}
+}
+
+// With keys, both ends are known by them; files that are named take the place of what they are for.
+func TestKeys(t *testing.T) {
+	f := identitytest.New(t)
+	cert, key := certificate(t)
+	keys := f.Device("d")
+	for name, c := range map[string]struct {
+		s            carrier.Settings
+		skips, files bool
+	}{
+		"keys alone":        {carrier.Settings{URL: "mqtts://a"}, true, false},
+		"an authority":      {carrier.Settings{URL: "mqtts://a", CA: cert}, false, false},
+		"a certificate too": {carrier.Settings{URL: "mqtts://a", CA: cert, Cert: cert, Key: key}, false, true},
+	} {
+		d, err := c.s.Dialer("d", keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := d.(mqtt.Dialer).TLS
+		if got.InsecureSkipVerify != c.skips || (got.VerifyConnection != nil) != c.skips || (got.RootCAs == nil) != c.skips ||
+			(len(got.Certificates) > 0) != c.files || (got.GetClientCertificate == nil) != c.files {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	for url, want := range map[string]bool{"mqtts://a": true, "tls://a": true, "file:///x": true, "mqtt://a": false, "nats://a": false} {
+		if s := (carrier.Settings{URL: carrier.URL(url)}); s.Secure() != want {
+			t.Errorf("%s: secure %t", url, s.Secure())
 		}
 	}
 }

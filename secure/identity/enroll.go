@@ -32,6 +32,7 @@ var ErrToken = errors.New("the token is not valid, was used already, or has expi
 // Token is what a device is enrolled with: a secret, used once, and the fingerprint of the authority, by which the device knows that
 // it speaks with its ground and nobody else.
 type Token struct {
+	Name        string // of the device
 	Secret      [16]byte
 	Fingerprint [32]byte // SHA-256 of the authority's certificate
 }
@@ -40,14 +41,15 @@ const tokenPrefix = "fulmar-enroll-"
 
 // String returns the token as a person copies it.
 func (t Token) String() string {
-	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(t.Secret[:], t.Fingerprint[:]...))
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(t.Secret[:], t.Fingerprint[:]...)) + "." + t.Name
 }
 
 // ParseToken reads what String wrote.
 func ParseToken(s string) (t Token, err error) {
 	rest, ok := strings.CutPrefix(strings.TrimSpace(s), tokenPrefix)
+	rest, t.Name, _ = strings.Cut(rest, ".")
 	b, err := base64.RawURLEncoding.DecodeString(rest)
-	if !ok || err != nil || len(b) != len(t.Secret)+len(t.Fingerprint) {
+	if !ok || err != nil || (Subject{Role: Device, Name: t.Name}).Validate() != nil || len(b) != len(t.Secret)+len(t.Fingerprint) {
 		return t, errors.New("identity: this is no token: it begins with " + tokenPrefix)
 	}
 	copy(t.Secret[:], b)
@@ -65,6 +67,7 @@ func (a *Authority) NewToken(name string, life time.Duration) (t Token, err erro
 	if err := (Subject{Role: Device, Name: name}).Validate(); err != nil {
 		return t, err
 	}
+	t.Name = name
 	if _, err := rand.Read(t.Secret[:]); err != nil {
 		return t, fmt.Errorf("identity: token: %w", err)
 	}
@@ -98,24 +101,27 @@ func Request(name string, key ed25519.PrivateKey) ([]byte, error) {
 	return der, nil
 }
 
+// ErrRequest is wrapped by the errors for requests that are none.
+var ErrRequest = errors.New("no request for a certificate")
+
 // maxRequest bounds what is looked at of a request, in bytes.
 const maxRequest = 4 << 10
 
 // parseRequest returns the name and the key of a request.
 func parseRequest(der []byte) (string, ed25519.PublicKey, error) {
 	if len(der) > maxRequest {
-		return "", nil, fmt.Errorf("identity: request of %d bytes, at most %d", len(der), maxRequest)
+		return "", nil, fmt.Errorf("identity: %w: %d bytes, at most %d", ErrRequest, len(der), maxRequest)
 	}
 	r, err := x509.ParseCertificateRequest(der)
 	if err == nil {
 		err = r.CheckSignature()
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("identity: request: %w", err)
+		return "", nil, fmt.Errorf("identity: %w: %w", ErrRequest, err)
 	}
 	key, ok := r.PublicKey.(ed25519.PublicKey)
 	if !ok {
-		return "", nil, errors.New("identity: request: its key is not Ed25519")
+		return "", nil, fmt.Errorf("identity: %w: its key is not Ed25519", ErrRequest)
 	}
 	return r.Subject.CommonName, key, nil
 }

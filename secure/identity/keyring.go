@@ -12,15 +12,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Keyring is an identity in use. Its methods may be called from any goroutine, but for Reload and Learn, which are for one.
+// Keyring is an identity in use. Its methods may be called from any goroutine.
 type Keyring struct {
 	dir   string
 	now   func() time.Time
 	state atomic.Pointer[state]
+	mu    sync.Mutex // held while the folder is read or written
 }
 
 // state is what a folder held when it was read; it is not changed.
@@ -125,6 +127,8 @@ func (k *Keyring) Now() time.Time { return k.state.Load().notBefore(k.now()) }
 
 // Reload reads the folder again and reports whether anything in it is another. What cannot be read leaves everything as it was.
 func (k *Keyring) Reload() (changed bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	s, err := k.read()
 	if err != nil {
 		return false, err
@@ -143,6 +147,8 @@ func (k *Keyring) Reload() (changed bool, err error) {
 // Learn takes a trust that came from elsewhere, if it is newer and signed by an authority that is trusted; see Trust.Update. It is in
 // the folder when Learn returns.
 func (k *Keyring) Learn(encoded []byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	old := k.state.Load()
 	t, err := old.trust.Update(encoded)
 	if err != nil {
