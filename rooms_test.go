@@ -16,11 +16,12 @@ import (
 
 // noExample are the packages that have nothing to show, and why.
 var noExample = map[string]string{
-	"recording":                   "says what the rooms below it have in common, and has no code",
-	"sim":                         "says what the rooms below it are, and has no code",
-	"drivers/internal/drivertest": "is a suite of tests; every test of a driver is an example",
-	"internal/rig":                "runs machines for tests; every test of a component is an example",
-	"internal/testbroker":         "starts programs for tests; every test that uses it is an example",
+	"recording":                    "says what the rooms below it have in common, and has no code",
+	"sim":                          "says what the rooms below it are, and has no code",
+	"drivers/internal/drivertest":  "is a suite of tests; every test of a driver is an example",
+	"secure/identity/identitytest": "makes identities for tests; every test that uses it is an example",
+	"internal/rig":                 "runs machines for tests; every test of a component is an example",
+	"internal/testbroker":          "starts programs for tests; every test that uses it is an example",
 }
 
 // listed is what go list says of a package.

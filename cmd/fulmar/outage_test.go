@@ -97,7 +97,7 @@ func childOptions(device, dir, broker string, parts []fulmar.Component) (o node.
 	if o.Disk, err = env.NewOSDisk(dir); err != nil {
 		return o, err
 	}
-	d, err := carrier.Settings{URL: carrier.URL(broker)}.Dialer(device)
+	d, err := carrier.Settings{URL: carrier.URL(broker)}.Dialer(device, nil)
 	o.Links = []link.Dialer{d}
 	return o, err
 }

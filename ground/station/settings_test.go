@@ -30,7 +30,7 @@ func TestSettings(t *testing.T) {
 	if got, want := s.Store.Frames(), (store.FramesOptions{}).WithDefaults(); got.SegmentBytes != want.SegmentBytes || got.MinFree != want.MinFree || got.MaxBytes != 0 {
 		t.Errorf("%+v", got)
 	}
-	s, err = load(t, "brokers = ['nats://a']\nqueue = 'q'\nmqtt = 'not used'\n[store]\nmax_bytes = '1GiB'\nsegment_bytes = '1MiB'\nmin_free = 5\n")
+	s, err = load(t, "brokers = ['tls://a']\nqueue = 'q'\nmqtt = 'not used'\n[store]\nmax_bytes = '1GiB'\nsegment_bytes = '1MiB'\nmin_free = 5\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +47,8 @@ func TestImpossibleSettings(t *testing.T) {
 		"queue = 'q'":                         "queue: grounds share",
 		"data = ''":                           "data: no folder",
 		"brokers = ['mqtt://a', 'ftp://b']":   "brokers[1].url: ",
+		"brokers = ['mqtts://a', 'nats://b']": "brokers: broker 2, nats://b, is without TLS",
+		"enroll = 'x'":                        "enroll: \"x\" is no address to listen on",
 		"[store]\nsegment_bytes = 1":          "store.segment_bytes: 1 is less than 1MiB",
 		"http = 'a:1'\nmqt = 'a:1'\n[broker]": "mqt: unknown key; did you mean mqtt?",
 	} {

@@ -1,4 +1,3 @@
-// Package identitytest makes identities for tests: an authority of its own per fleet, in a folder that goes with the test.
 package identitytest
 
 import (
