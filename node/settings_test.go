@@ -98,7 +98,7 @@ func TestImpossibleSettings(t *testing.T) {
 		"device: Rover 7\n": "m.yaml:1:9: device: ",
 		"device: d\ncourier: {delivery: {backoff_cap: 1ms}}\n": "m.yaml:2:35: courier.delivery.backoff_cap: 1ms is less than backoff_base, 250ms",
 		"linger: 1s\n": "m.yaml: device: missing",
-		"device: d\nlinks: [\"mqtts://a\", \"mqtt://me:secret@b\"]\n": "m.yaml:2:8: links: link 2, mqtt://me:xxxxx@b, is without TLS: write mqtts:// or tls://, or insecure: true for the bench",
+		"device: d\nlinks: [\"mqtts://a\", \"mqtt://me:secret@b\"]\n":       "m.yaml:2:8: links: link 2, mqtt://me:xxxxx@b, is without TLS: write mqtts:// or tls://, or insecure: true for the bench",
 		"device: d\nfilters:\n  - match: 'imu/['\n    drop: true\n":         "m.yaml:3:12: filters[0].match: ",
 		"device: d\nfilters:\n  - drop: true\n":                             "m.yaml:3:5: filters[0]: drop without match",
 		"device: d\nfilters:\n  - match: x\n    deadband: {absolute: -1}\n": "m.yaml:4:26: filters[0].deadband.absolute: -1 is less than 0",

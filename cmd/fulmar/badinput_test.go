@@ -122,7 +122,7 @@ func flight(t *testing.T, messages int) string {
 func replayed(t *testing.T, want int, args ...string) (s replaySummary, stderr string) {
 	t.Helper()
 	var out, log bytes.Buffer
-	if status := run(t.Context(), append([]string{"replay", "--json", "--speed", "0"}, args...), &out, &log); status != want {
+	if status := run(t.Context(), append([]string{"replay", "--insecure", "--json", "--speed", "0"}, args...), &out, &log); status != want {
 		t.Fatalf("replay: status %d, want %d\n%.4000s", status, want, log.String())
 	}
 	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
@@ -319,7 +319,7 @@ func TestABrokerThatDies(t *testing.T) {
 	m := testbroker.StartMosquitto(t)
 	g := startGround(t, t.TempDir(), "--broker", m.URL())
 	path := flight(t, 4000)
-	p := startChild(t, "fulmar", "replay", path, "--to", m.URL(), "--speed", "1", "--json")
+	p := startChild(t, "fulmar", "replay", "--insecure", path, "--to", m.URL(), "--speed", "1", "--json")
 	ended := false
 	defer func() {
 		if !ended {

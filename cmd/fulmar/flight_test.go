@@ -79,7 +79,7 @@ func fly(t *testing.T, data, link, flight string, messages int, others bool) {
 	t.Helper()
 	path := flightPath(t, flight)
 	var out, log strings.Builder
-	if status := run(t.Context(), []string{"replay", path, "--to", link, "--speed", "0", "--json"}, &out, &log); status != exitHeld {
+	if status := run(t.Context(), []string{"replay", "--insecure", path, "--to", link, "--speed", "0", "--json"}, &out, &log); status != exitHeld {
 		t.Fatalf("replay of %s: status %d\n%s%s", flight, status, out.String(), log.String())
 	}
 	want, topics := flown(t, path)

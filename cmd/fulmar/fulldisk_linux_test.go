@@ -144,7 +144,7 @@ func TestTheMachinesDiskIsFull(t *testing.T) {
 	disk := newSmallDisk(t, "100m")
 	g := startGround(t, t.TempDir())
 	said := new(watched)
-	p := child("fulmar", "replay", flight(t, 6000), "--to", g.mqtt, "--data", filepath.Join(disk.path, "machine"), "--speed", "1", "--device", "machine")
+	p := child("fulmar", "replay", "--insecure", flight(t, 6000), "--to", g.mqtt, "--data", filepath.Join(disk.path, "machine"), "--speed", "1", "--device", "machine")
 	p.cmd.Stdout, p.cmd.Stderr = said, said
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestAMachineStartsWithAFullDisk(t *testing.T) {
 	disk := newSmallDisk(t, "100m")
 	disk.fill()
 	var out, log bytes.Buffer
-	args := []string{"replay", flight(t, 100), "--to", "mqtt://" + freePort(t), "--data", filepath.Join(disk.path, "machine"), "--speed", "0", "--linger", "1s"}
+	args := []string{"replay", "--insecure", flight(t, 100), "--to", "mqtt://" + freePort(t), "--data", filepath.Join(disk.path, "machine"), "--speed", "0", "--linger", "1s"}
 	if status := run(t.Context(), args, &out, &log); status != exitNot ||
 		!strings.Contains(log.String(), "disk full: 0 bytes free, 33554432 to be left") || !strings.Contains(log.String(), "hint: make room on the disk, or choose a folder on another with --data") {
 		t.Errorf("status %d: %s", status, log.String())

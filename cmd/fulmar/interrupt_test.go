@@ -17,7 +17,7 @@ func TestASecondInterruptEndsTheProcess(t *testing.T) {
 	if err := os.Mkdir(stick, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	p := startChild(t, "fulmar", "replay", recording, "--to", "file://"+stick, "--data", filepath.Join(dir, "S"), "--speed", "0", "--linger", "10m")
+	p := startChild(t, "fulmar", "replay", "--insecure", recording, "--to", "file://"+stick, "--data", filepath.Join(dir, "S"), "--speed", "0", "--linger", "10m")
 	ended := make(chan error, 1)
 	go func() { ended <- p.cmd.Wait() }()
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -276,11 +276,6 @@ now on. The ones before are still good until fulmar keys retire: when every mach
 		if err := a.RotateSealing(); err != nil {
 			return err
 		}
-		if k, err := identity.Open(*dir, time.Now, identity.Ground); err == nil && *authority {
-			if err := a.Equip(*dir, k.Self().Subject, identity.Terms{}); err != nil { // signed by the new one
-				return err
-			}
-		}
 		fmt.Fprintf(c.OutOrStdout(), "There is %s. The old is good until fulmar keys retire.\n", strings.Join(made, ", and "))
 		return nil
 	}
@@ -292,7 +287,8 @@ func keysRetire() *cobra.Command {
 		Use:   "retire",
 		Short: "End the trust in the keys that rotate has replaced",
 		Long: `End the trust in all authorities but the newest, and in all keys that machines seal to but the newest. What an older authority has signed is
-worth nothing from then on: fulmar keys list shows whose certificates are older.`,
+worth nothing from then on: fulmar keys list shows whose certificates are older. The ground's own beside the authority is renewed; grounds and brokers
+elsewhere are to have another before.`,
 		Args: noArgs,
 	}
 	dir := authorityFlag(c)
@@ -300,6 +296,11 @@ worth nothing from then on: fulmar keys list shows whose certificates are older.
 		a, err := openAuthority(*dir)
 		if err != nil {
 			return err
+		}
+		if k, err := identity.Open(*dir, time.Now, identity.Ground); err == nil { // first: those who have heard of the newest take it already
+			if err := a.Equip(*dir, k.Self().Subject, identity.Terms{Newest: true}); err != nil {
+				return err
+			}
 		}
 		if err := a.Retire(); err != nil {
 			return err

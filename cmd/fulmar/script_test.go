@@ -75,7 +75,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": scriptExits, "ports": scriptPorts, "ready": scriptReady, "json": scriptJSON, "flip": scriptFlip, "cut": scriptCut,
-			"newer": scriptNewer, "noise": scriptNoise,
+			"newer": scriptNewer, "noise": scriptNoise, "capture": scriptCapture,
 		},
 	})
 }
@@ -158,6 +158,20 @@ func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if !compareJSON(left, args[2], right) {
 		ts.Fatalf("%s is %v; want %s %v", args[1], left, args[2], right)
 	}
+}
+
+// scriptCapture sets a variable to a field of an object: capture TOKEN stdout token.
+func scriptCapture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: capture VARIABLE FILE FIELD")
+	}
+	var object any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &object))
+	v, ok := jsonField(object, args[2])
+	if !ok {
+		ts.Fatalf("no field %s in %s", args[2], ts.ReadFile(args[1]))
+	}
+	ts.Setenv(args[0], fmt.Sprint(v))
 }
 
 func jsonField(v any, path string) (any, bool) {

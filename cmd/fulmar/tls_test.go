@@ -19,7 +19,7 @@ func TestReplayOverTLS(t *testing.T) {
 	m := testbroker.StartMosquitto(t, ca.Listener(ca.Issue(x509.ExtKeyUsageServerAuth, ""))...)
 	url, path := "mqtts://"+m.Address, flight(t, 1000)
 	replay := func(env ...string) (string, error) {
-		p := child("fulmar", "replay", path, "--to", url, "--speed", "0", "--linger", "3s", "--device", "rover")
+		p := child("fulmar", "replay", "--insecure", path, "--to", url, "--speed", "0", "--linger", "3s", "--device", "rover")
 		p.cmd.Env = append(p.cmd.Env, env...)
 		err := p.cmd.Run()
 		return p.out.String(), err

@@ -164,6 +164,9 @@ func (a *Authority) signers(r *register) ([]signer, error) {
 type Terms struct {
 	Life  time.Duration // default DefaultLife
 	Hosts []string      // names and addresses of a server, for peers that check these: browsers, brokers' clients of other makers
+	// Newest has a server's certificate signed by the newest authority. By default the oldest that is trusted signs it, for devices may
+	// not have heard of a newer one; a device's is always signed by the newest.
+	Newest bool
 }
 
 // Issue signs a certificate for a public key, and returns it as DER. What was issued to the same name before stays valid until it
@@ -193,6 +196,9 @@ func (a *Authority) issue(r *register, s Subject, key ed25519.PublicKey, terms T
 	}
 	now := a.now()
 	by := signers[0]
+	if s.Role != Device && !terms.Newest {
+		by = signers[len(signers)-1]
+	}
 	c := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: s.Name, OrganizationalUnit: []string{string(s.Role)}},
 		NotBefore: now.Add(-backdated), NotAfter: now.Add(terms.Life), KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
 		ExtKeyUsage: s.Role.usages(), URIs: []*url.URL{s.Role.uri(s.Name)}}
@@ -243,7 +249,8 @@ func (a *Authority) RotateSealing() error { return a.change(a.addSealing) }
 func (a *Authority) RotateAuthority() error { return a.change(a.addAuthority) }
 
 // Retire ends the trust in all authorities and sealing keys but the newest. Certificates that an older authority signed are worth
-// nothing from then on, and what is sealed to an older key cannot be opened any more.
+// nothing from then on, the grounds' among them: they are to have others before, by Terms.Newest. What is sealed to an older key
+// cannot be opened any more.
 func (a *Authority) Retire() error {
 	return a.change(func(r *register) error {
 		for _, der := range r.Authorities[1:] {

@@ -75,7 +75,7 @@ func (a *Authority) NewToken(name string, life time.Duration) (t Token, err erro
 		if len(r.Authorities) == 0 {
 			return fmt.Errorf("identity: %w: %s", ErrNoAuthority, a.dir)
 		}
-		t.Fingerprint = sha256.Sum256(r.Authorities[0])
+		t.Fingerprint = sha256.Sum256(r.Authorities[len(r.Authorities)-1]) // which has signed the ground's certificate
 		now := a.now()
 		r.Tokens = slices.DeleteFunc(r.Tokens, func(k token) bool { return now.After(k.Expires) })
 		if len(r.Tokens) >= maxTokens {

@@ -228,7 +228,17 @@ func TestKeysAreChangedWithoutAGap(t *testing.T) {
 		}
 	}
 	talk("nobody knows")
-	renew(ground, groundDir)
+	boat, _ := equip(t, a, c, identity.Device, "boat")
+	renew(ground, groundDir) // it has the new sealing key; its certificate is by the authority that all know
+	talk("the ground knows")
+	if ce, se := handshake(boat.ClientTLS(identity.Ground), ground.ServerTLS(identity.Device)); ce != nil || se != nil {
+		t.Errorf("a device that came later: %v, %v", ce, se)
+	}
+	if token, err := a.NewToken("boat", time.Hour); err != nil {
+		t.Error(err)
+	} else if ce, se := handshake(token.PinnedTLS(), ground.PublicTLS()); ce != nil || se != nil {
+		t.Errorf("a device that comes now: %v, %v", ce, se)
+	}
 	if err := rover.Learn(ground.Trust().Encoded()); err != nil {
 		t.Fatal(err)
 	}
@@ -239,6 +249,13 @@ func TestKeysAreChangedWithoutAGap(t *testing.T) {
 	if ground.Sealing(first.ID) == nil {
 		t.Error("what the rover sealed before cannot be opened")
 	}
+	if err := a.Equip(groundDir, ground.Self().Subject, identity.Terms{Newest: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ground.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	talk("the ground's certificate is by the new authority")
 	request, err := identity.NewRequest(t.TempDir(), "rover")
 	if err != nil {
 		t.Fatal(err)
