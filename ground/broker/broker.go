@@ -128,11 +128,11 @@ func (b *Broker) NATS() string {
 	return b.scheme("nats", "tls") + net.JoinHostPort(b.o.Host, strconv.Itoa(b.o.Port))
 }
 
-func (b *Broker) scheme(clear, secure string) string {
+func (b *Broker) scheme(plain, secure string) string {
 	if b.gate != nil {
-		clear = secure
+		plain = secure
 	}
-	return clear + "://"
+	return plain + "://"
 }
 
 // own are the options of the ground's own connections.
