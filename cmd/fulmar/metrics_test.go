@@ -70,6 +70,9 @@ func TestWhatAnOperatorSees(t *testing.T) {
 			}
 		}
 	}
+	if !strings.Contains(metrics, "\nfulmar_ground_insecure 0\n") {
+		t.Error("the demo does not say that it is secure")
+	}
 	// Others may run beside it, each with its own data.
 	for _, more := range [][]string{nil, {"--data", t.TempDir()}} {
 		var out, log strings.Builder

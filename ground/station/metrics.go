@@ -14,6 +14,7 @@ var metrics = struct {
 	frames, logBytes, behind, latency    *prometheus.Desc
 	stored, queued, syncErrors, ready    *prometheus.Desc
 	delivered, missing, lost, duplicates *prometheus.Desc
+	insecure                             *prometheus.Desc
 }{
 	frames:     desc("frames_total", "Frames that arrived, by what became of them.", "result"),
 	logBytes:   desc("log_bytes", "Size of the frame log on disk."),
@@ -23,6 +24,7 @@ var metrics = struct {
 	queued:     desc("messages_queued", "Messages that arrived and wait to be looked at."),
 	syncErrors: desc("sync_errors_total", "Times that frames could not be made durable."),
 	ready:      desc("ready", "Whether frames can be taken for good, as /readyz says."),
+	insecure:   desc("insecure", "1 if anybody may send, in the clear: for the bench."),
 	delivered:  desc("records_delivered_total", "Records of a device that are committed.", "device"),
 	missing:    desc("records_missing", "Records of a device that were numbered, have not arrived and are not declared lost.", "device"),
 	lost:       desc("records_lost_total", "Records of a device that were declared lost.", "device", "reason"),
@@ -42,7 +44,7 @@ func (s *Station) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, t, v, labels...)
 	}
 	c := s.intake.Counters()
-	for result, n := range map[string]uint64{"stored": c.Stored, "duplicate": c.Duplicates, "damaged": c.Damaged, "refused": c.Refused, "shed": c.Shed} {
+	for result, n := range map[string]uint64{"stored": c.Stored, "duplicate": c.Duplicates, "damaged": c.Damaged, "refused": c.Refused, "shed": c.Shed, "forged": c.Forged} {
 		send(metrics.frames, prometheus.CounterValue, float64(n), result)
 	}
 	frames := s.intake.Frames()
@@ -56,6 +58,11 @@ func (s *Station) Collect(ch chan<- prometheus.Metric) {
 		ready = 0
 	}
 	send(metrics.ready, prometheus.GaugeValue, ready)
+	insecure := 0.0
+	if s.o.Ingest.Keys == nil {
+		insecure = 1
+	}
+	send(metrics.insecure, prometheus.GaugeValue, insecure)
 	h := s.index.Latency()
 	q := h.Quantiles(0.5, 0.99, 0.999)
 	ch <- prometheus.MustNewConstSummary(metrics.latency, h.Count(), h.Sum().Seconds(),
