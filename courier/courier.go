@@ -141,6 +141,9 @@ func Open(o Options, rng *rand.Rand) (*Courier, error) {
 	if c.dead, err = OpenDeadLetters(o.Disk, o.Dir+"/dead", o.DeadBytes); err != nil {
 		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.layouts.close(), c.spool.Close())
 	}
+	if o.Session != nil {
+		c.failed(0, c.keepSession(o.Session))
+	}
 	return c, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/secure/identity"
 	"github.com/fulmar-io/fulmar/secure/seal"
+	"github.com/fulmar-io/fulmar/seglog"
 )
 
 // Transmit is an Effect: hand a message with a frame to a link. Answer with Sent. There is at most one Transmit per link at a time,
@@ -76,7 +77,8 @@ func (w *wire) open(message []byte) (m link.Message, unknown bool, err error) {
 		w.forged++
 		return nil, false, fmt.Errorf("courier: %w", ErrClear)
 	default:
-		message, err = w.session.Open(message)
+		var earlier bool
+		message, earlier, err = w.session.Open(message)
 		switch {
 		case errors.Is(err, seal.ErrReplayed), errors.Is(err, seal.ErrUnknown): // a link may repeat, and may bring what was for the process before
 			return nil, false, nil
@@ -84,13 +86,59 @@ func (w *wire) open(message []byte) (m link.Message, unknown bool, err error) {
 			w.forged++
 			return nil, false, err
 		}
+		if earlier {
+			return ofEarlier(message)
+		}
 	}
 	m, err = link.Parse(message)
 	return m, false, err
 }
 
+// ofEarlier is what is taken of what was said in an earlier session: that something is stored.
+func ofEarlier(message []byte) (link.Message, bool, error) {
+	m, err := link.Parse(message)
+	if _, ok := m.(link.Ack); !ok {
+		return nil, false, err
+	}
+	return m, false, nil
+}
+
+// keptSessions is how many of the device's sessions are kept, so that what grounds have said in them is understood.
+const keptSessions = 16
+
+// keepSession tells a session of those before, and keeps it for those to come. A disk that does not serve costs only that: what was
+// acknowledged to the process before is sent again.
+func (c *Courier) keepSession(s *seal.Session) (err error) {
+	log, err := seglog.Open(c.o.Disk, c.o.Dir+"/sessions", seglog.Options{MaxRecord: seal.MaxKept, SegmentSize: 16 << 10})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	first := log.First()
+	if log.Next() > first+keptSessions {
+		first = log.Next() - keptSessions
+	}
+	for i := first; i < log.Next(); i++ {
+		if b, err := log.ReadAt(i, nil); err == nil {
+			_ = s.Recall(b) // one that is damaged, or of an identity that the device had before, is none
+		}
+	}
+	b, err := s.Keep()
+	if err != nil {
+		return err
+	}
+	if _, err := log.Append(b); err != nil {
+		return err
+	}
+	if err := log.Sync(); err != nil {
+		return err
+	}
+	return log.TrimFront(first)
+}
+
 // Use goes on in another session: from here on everything is sealed in that one. The machine's trust names another key, say.
 func (c *Courier) Use(now time.Duration, s *seal.Session) {
+	c.failed(now, c.keepSession(s))
 	c.wire.session = s
 	for l, status := range c.delivery.Links() {
 		if status.State == delivery.Connected {

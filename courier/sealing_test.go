@@ -108,7 +108,8 @@ func TestEverythingIsSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := courier.Open(courier.Options{Device: "rover", Disk: simdisk.New(), Delivery: delivery.Options{Links: 1}, Spool: spool.Options{MinFree: 1},
+	disk := simdisk.New()
+	c, err := courier.Open(courier.Options{Device: "rover", Disk: disk, Delivery: delivery.Options{Links: 1}, Spool: spool.Options{MinFree: 1},
 		Session: session()}, rand.New(rand.NewPCG(1, 2)))
 	if err != nil {
 		t.Fatal(err)
@@ -188,6 +189,38 @@ func TestEverythingIsSealed(t *testing.T) {
 	l.perform()
 	if l.openings != 1 || !c.SealedTo(next.Key()) {
 		t.Errorf("%d openings of another session", l.openings)
+	}
+	// What was said to a process that is no more is understood by the next one, as far as it says that something is stored.
+	if _, err := p.Publish(record(packet.Normal, imu, 2)); err != nil {
+		t.Fatal(err)
+	}
+	l.pass(3 * time.Second)
+	ack, err := l.ground.Seal(nil, "rover", link.Append(nil, everything))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := l.ground.Seal(nil, "rover", link.Append(nil, link.Trust{Encoded: []byte("a trust")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.c, err = courier.Open(courier.Options{Device: "rover", Disk: disk, Delivery: delivery.Options{Links: 1}, Spool: spool.Options{MinFree: 1},
+		Session: session()}, rand.New(rand.NewPCG(1, 2))); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.c.Resume(region, 0); err != nil {
+		t.Fatal(err)
+	}
+	l.learned, l.lose = nil, true // nobody answers
+	l.pass(3 * time.Second)
+	if n := l.c.Status().Counters.Delivered; n > 0 {
+		t.Fatalf("%d delivered", n)
+	}
+	if err := errors.Join(l.c.Received(l.now, 0, ack), l.c.Received(l.now, 0, trust)); err != nil {
+		t.Error(err)
+	}
+	l.perform()
+	if n := l.c.Status().Counters.Delivered; n == 0 || len(l.learned) > 0 {
+		t.Errorf("%d delivered, %d trusts taken", n, len(l.learned))
 	}
 }
 

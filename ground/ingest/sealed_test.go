@@ -99,7 +99,7 @@ func sealedFrame(t *testing.T, s *seal.Session, first uint64) []byte {
 func said(t *testing.T, s *seal.Session, replies [][]byte) (list []link.Message) {
 	t.Helper()
 	for _, b := range replies {
-		content, err := s.Open(b)
+		content, _, err := s.Open(b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,8 +2,10 @@ package identity
 
 import (
 	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/hpke"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -175,6 +177,15 @@ func (k *Keyring) Trust() *Trust { return k.state.Load().trust }
 // Sign signs a message with our key (Ed25519, RFC 8032). A message begins with what it is, and its version, so that a signature of one
 // is none of another.
 func (k *Keyring) Sign(message []byte) []byte { return ed25519.Sign(k.state.Load().key, message) }
+
+// Derive returns 32 bytes that only who has our key can derive (HKDF, RFC 5869), for what the purpose says.
+func (k *Keyring) Derive(purpose string) ([]byte, error) {
+	b, err := hkdf.Key(sha256.New, k.state.Load().key.Seed(), nil, purpose, 32)
+	if err != nil {
+		return nil, fmt.Errorf("identity: derive: %w", err)
+	}
+	return b, nil
+}
 
 // Sealing returns the private key of a name, or nil if we have none.
 func (k *Keyring) Sealing(id KeyID) hpke.PrivateKey { return k.state.Load().sealing[id] }

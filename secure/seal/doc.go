@@ -38,6 +38,9 @@
 // That only the ground could derive the second key is how the machine knows the ground's word: an acknowledgement that anybody else
 // makes would let the machine forget what is not stored.
 //
+// What a ground says is opened over starts of the machine's process too: of its last sessions a device keeps the second secret, sealed
+// with a key that is derived from its identity's. An acknowledgement that was on its way, or on a stick, is understood so.
+//
 // # Repeats
 //
 // Both ends remember which of the last counters they have seen. What comes again is told: an acknowledgement is not taken twice; a

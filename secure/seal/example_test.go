@@ -55,10 +55,10 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	content, err = machine.Open(answer)
-	fmt.Printf("%s, %v\n", content, err)
+	content, earlier, err := machine.Open(answer)
+	fmt.Printf("%s, earlier %t, %v\n", content, earlier, err)
 	// Output:
 	// a frame, new true, <nil>
 	// a frame, new false, <nil>
-	// have it, <nil>
+	// have it, earlier false, <nil>
 }

@@ -74,10 +74,10 @@ func TestThereAndBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err := s.Open(down); err != nil || string(b) != "an acknowledgement" {
+	if b, earlier, err := s.Open(down); err != nil || earlier || string(b) != "an acknowledgement" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if _, err := s.Open(down); !errors.Is(err, seal.ErrReplayed) {
+	if _, _, err := s.Open(down); !errors.Is(err, seal.ErrReplayed) {
 		t.Errorf("again: %v", err)
 	}
 	if n := len(down) - len("an acknowledgement"); n != seal.Overhead {
@@ -115,7 +115,7 @@ func TestForgeries(t *testing.T) {
 		}
 	}
 	forge(up, func(b []byte) error { _, _, err := g.Open("rover", b); return err })
-	forge(down, func(b []byte) error { _, err := s.Open(b); return err })
+	forge(down, func(b []byte) error { _, _, err := s.Open(b); return err })
 	forge(begin(t, rover).Opening(), func(b []byte) error { _, err := g.Accept("rover", b); return err })
 	if _, _, err := g.Open("rover", up); err != nil {
 		t.Errorf("the true one: %v", err)
@@ -153,13 +153,13 @@ func TestImpostors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Open(toBoat); !errors.Is(err, seal.ErrUnknown) {
+	if _, _, err := s.Open(toBoat); !errors.Is(err, seal.ErrUnknown) {
 		t.Errorf("what is for the boat: %v", err)
 	}
 	copy(toBoat[2:], s.Opening()) // as if it were for the rover's session
 	id := s.ID()
 	copy(toBoat[2:], id[:])
-	if _, err := s.Open(toBoat); !errors.Is(err, seal.ErrForged) {
+	if _, _, err := s.Open(toBoat); !errors.Is(err, seal.ErrForged) {
 		t.Errorf("what is for the boat, renamed: %v", err)
 	}
 	// A broker that knows the opening cannot answer for the ground.
@@ -222,7 +222,7 @@ func TestStartsOfEitherEnd(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Open(d); err != nil {
+			if _, _, err := s.Open(d); err != nil {
 				t.Fatalf("start %d: %v", i, err)
 			}
 			ups[string(m[26:])], downs[string(d[42:])] = true, true
@@ -230,6 +230,59 @@ func TestStartsOfEitherEnd(t *testing.T) {
 	}
 	if len(ups) != 3*starts || len(downs) != 3*starts {
 		t.Errorf("%d and %d of %d are different", len(ups), len(downs), 3*starts)
+	}
+}
+
+// What a ground has said in an earlier session is understood, by the same device, and by nobody who only has its disk.
+func TestEarlierSessions(t *testing.T) {
+	f := identitytest.New(t)
+	rover := f.Device("rover")
+	g := sessions(t, f.Ground())
+	first := begin(t, rover)
+	accept(t, g, "rover", first)
+	said, err := g.Seal(nil, "rover", []byte("have it"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := first.Keep()
+	if err != nil || len(kept) > seal.MaxKept {
+		t.Fatal(len(kept), err)
+	}
+	s := begin(t, rover)
+	if _, _, err := s.Open(said); !errors.Is(err, seal.ErrUnknown) {
+		t.Errorf("before it is recalled: %v", err)
+	}
+	if err := begin(t, f.Device("boat")).Recall(kept); !errors.Is(err, seal.ErrForged) {
+		t.Errorf("another device recalls it: %v", err)
+	}
+	for i := range kept {
+		b := bytes.Clone(kept)
+		b[i] ^= 1
+		if s.Recall(b) == nil {
+			t.Fatalf("byte %d is another, and it is recalled", i)
+		}
+	}
+	if err := s.Recall(kept); err != nil {
+		t.Fatal(err)
+	}
+	if b, earlier, err := s.Open(said); err != nil || !earlier || string(b) != "have it" {
+		t.Errorf("%q, %t, %v", b, earlier, err)
+	}
+	if _, _, err := s.Open(said); !errors.Is(err, seal.ErrReplayed) {
+		t.Errorf("again: %v", err)
+	}
+	for range 20 { // they are bounded, and the last ones count
+		other := begin(t, rover)
+		k, err := other.Keep()
+		if err == nil {
+			err = s.Recall(k)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := s.Open(said); !errors.Is(err, seal.ErrUnknown) {
+		t.Errorf("long ago: %v", err)
 	}
 }
 
@@ -256,7 +309,7 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 	if d, err := g.Seal(nil, "rover", nil); err != nil {
 		t.Fatal(err)
-	} else if _, err := second.Open(d); err != nil {
+	} else if _, _, err := second.Open(d); err != nil {
 		t.Errorf("an answer in the session that is in use: %v", err)
 	}
 	for range 3 * seal.DefaultSessions {
@@ -330,7 +383,7 @@ func FuzzMessages(f *testing.F) {
 		for _, m := range own {
 			up = up || bytes.Equal(m, b)
 		}
-		_, openErr := s.Open(b)
+		_, _, openErr := s.Open(b)
 		_, _, sealErr := g.Open("rover", b)
 		isNew, _ := g.Accept("rover", b)
 		if !up && (openErr == nil || sealErr == nil || isNew) {

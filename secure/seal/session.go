@@ -22,6 +22,8 @@ type Session struct {
 	up        sealer
 	header    []byte    // of what is sealed, without the counter
 	grounds   []*sender // that we have heard of, the last one first
+	former    []*former // the last one first
+	keep      []byte    // the key of Keep
 }
 
 // sender is a process of a ground, as a machine knows it.
@@ -66,6 +68,9 @@ func Begin(k *identity.Keyring, begun time.Time) (*Session, error) {
 	if s.up.aead, err = newAEAD(aead.ID(), s.secrets.up); err != nil {
 		return nil, err
 	}
+	if s.keep, err = k.Derive(keptContext); err != nil {
+		return nil, err
+	}
 	s.header = append([]byte{version, kindUp}, s.id[:]...)
 	return s, nil
 }
@@ -85,44 +90,56 @@ func (s *Session) Challenge() [challengeSize]byte { return s.challenge }
 // Seal appends a sealed message to dst, which may not overlap content.
 func (s *Session) Seal(dst, content []byte) ([]byte, error) { return s.up.seal(dst, s.header, content) }
 
-// Open returns what a message of a ground's holds, of kind Down, in memory of its own. Its error wraps ErrForged, ErrReplayed,
-// ErrMalformed, or ErrUnknown where it is of another session.
-func (s *Session) Open(message []byte) ([]byte, error) {
+// Open returns what a message of a ground's holds, of kind Down, in memory of its own. earlier is that it was said in a session before this
+// one: what a ground has then may be believed, and nothing is to be done that it asks for. Its error wraps ErrForged, ErrReplayed,
+// ErrMalformed, or ErrUnknown where it is of a session that we do not know.
+func (s *Session) Open(message []byte) (content []byte, earlier bool, err error) {
 	if KindOf(message) != Down || len(message) < downHeader+tagSize {
-		return nil, fmt.Errorf("seal: message of %d bytes: %w", len(message), ErrMalformed)
+		return nil, false, fmt.Errorf("seal: message of %d bytes: %w", len(message), ErrMalformed)
 	}
-	if ID(message[2:]) != s.id {
-		return nil, fmt.Errorf("seal: %w: %s", ErrUnknown, ID(message[2:]))
+	id := ID(message[2:])
+	if id == s.id {
+		content, err = openDown(s.secrets, &s.grounds, message)
+		return content, false, err
 	}
-	g, known, err := s.ground(ID(message[2+idSize:]))
-	if err != nil {
-		return nil, err
+	for _, f := range s.former {
+		if f.id == id {
+			content, err = openDown(secrets{aead: f.aead, down: f.down}, &f.grounds, message)
+			return content, true, err
+		}
+	}
+	return nil, false, fmt.Errorf("seal: %w: %s", ErrUnknown, id)
+}
+
+// openDown opens a message of one of a session's grounds.
+func openDown(s secrets, grounds *[]*sender, message []byte) ([]byte, error) {
+	id := ID(message[2+idSize:])
+	i := slices.IndexFunc(*grounds, func(g *sender) bool { return g.id == id })
+	var g *sender
+	if i >= 0 {
+		g = (*grounds)[i]
+	} else {
+		key, err := s.downKey(id)
+		if err != nil {
+			return nil, err
+		}
+		aead, err := newAEAD(s.aead, key)
+		if err != nil {
+			return nil, err
+		}
+		g = &sender{id: id, aead: aead}
 	}
 	content, counter, err := open(g.aead, nil, message, downHeader)
 	if err != nil {
 		return nil, err
 	}
-	if !known { // only what has shown that it is a ground is remembered
-		s.grounds = slices.Insert(s.grounds[:min(len(s.grounds), maxGrounds-1)], 0, g)
+	if i < 0 { // only what has shown that it is a ground is remembered
+		*grounds = slices.Insert((*grounds)[:min(len(*grounds), maxGrounds-1)], 0, g)
 	}
 	if !g.seen.see(counter) {
 		return nil, fmt.Errorf("seal: %w", ErrReplayed)
 	}
 	return content, nil
-}
-
-func (s *Session) ground(id ID) (g *sender, known bool, err error) {
-	for _, g := range s.grounds {
-		if g.id == id {
-			return g, true, nil
-		}
-	}
-	key, err := s.secrets.downKey(id)
-	if err != nil {
-		return nil, false, err
-	}
-	aead, err := newAEAD(s.secrets.aead, key)
-	return &sender{id: id, aead: aead}, false, err
 }
 
 // IsUnknown reports whether a message says that a ground does not know this session.
