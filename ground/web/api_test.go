@@ -388,3 +388,17 @@ func FuzzQuery(f *testing.F) {
 		}
 	})
 }
+
+// A ground that takes anybody says so on its page, and another does not.
+func TestThePageSaysThatItIsInsecure(t *testing.T) {
+	for _, insecure := range []bool{false, true} {
+		s, _ := newServer(t, func(o *web.Options) { o.Insecure = insecure })
+		for _, path := range []string{"/", "/index.html"} {
+			w := get(s.Handler(), path)
+			if got := strings.Contains(w.Body.String(), "<body data-insecure>"); w.Code != http.StatusOK || got != insecure {
+				t.Errorf("%s, insecure %t: status %d, said %t", path, insecure, w.Code, got)
+			}
+		}
+		s.Close()
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -39,7 +40,7 @@ var contentTypes = map[string]string{
 	".txt":  "text/plain; charset=utf-8",
 }
 
-func newPage() (*page, error) {
+func newPage(insecure bool) (*page, error) {
 	p := &page{files: make(map[string]asset)}
 	err := fs.WalkDir(dist, "dist", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -66,6 +67,14 @@ func newPage() (*page, error) {
 	index, ok := p.files["/index.html"]
 	if !ok {
 		return nil, fmt.Errorf("web: page: dist/index.html is missing: run npm ci && npm run build in ground/web/ui")
+	}
+	if insecure {
+		body := bytes.Replace(index.body, []byte("<body>"), []byte("<body data-insecure>"), 1)
+		if bytes.Equal(body, index.body) {
+			return nil, errors.New("web: page: dist/index.html has no body to mark as insecure")
+		}
+		index.body, index.etag = body, etag(body)
+		p.files["/index.html"] = index
 	}
 	p.files["/"] = index
 	return p, nil

@@ -37,6 +37,8 @@ type Options struct {
 	// Hosts are names, besides localhost and addresses of loopback, under which a browser may reach this server over
 	// loopback: that of a proxy on the same host. If it is not empty it is the list for every other interface as well.
 	Hosts []string
+	// Insecure has the page say, on top, that anybody can connect to this ground.
+	Insecure bool
 	// MaxLive is how many live streams may be open; each costs up to about 4 MB while it catches up.
 	MaxLive int
 	// MaxQueries is how many questions the store is asked at the same time; further ones wait.
@@ -83,7 +85,7 @@ func New(o Options) (*Server, error) {
 		o: o, log: o.Logger, closed: make(chan struct{}),
 		live: make(chan struct{}, o.MaxLive), queries: make(chan struct{}, o.MaxQueries), exports: make(chan struct{}, o.MaxExports),
 	}
-	page, err := newPage()
+	page, err := newPage(o.Insecure)
 	if err != nil {
 		return nil, err
 	}
