@@ -30,8 +30,12 @@ type Recovered struct {
 func (c *Courier) Recover(region *ring.Region) (Recovered, error) {
 	r := Recovered{Boot: region.Boot()}
 	c.remember(region.Boot())
-	begun, ended := c.spooled(region.Boot())
+	begun, inPart, ended := c.spooled(region.Boot())
 	switch {
+	case inPart && unused(region): // it ended between the classes' beginnings
+		if err := c.Begin(region.Boot()); err != nil {
+			return r, err
+		}
 	case ended, !begun && c.spool.State(packet.Urgent).Boot != (telemetry.Boot{}) && drained(region):
 		// Who ended the boot may have been told that the disk failed, or may have been killed before it was told anything:
 		// that it is in the log does not say that it is durable.
@@ -73,15 +77,28 @@ func (c *Courier) Recover(region *ring.Region) (Recovered, error) {
 	return r, c.finish()
 }
 
-// spooled reports whether the spool knows a boot as the last one of each class, and as one that has ended.
-func (c *Courier) spooled(boot telemetry.Boot) (begun, ended bool) {
-	begun, ended = true, true
+// spooled reports whether the spool knows a boot as the last one of each class, or of some and not of others, and as one that has ended.
+func (c *Courier) spooled(boot telemetry.Boot) (begun, inPart, ended bool) {
+	n, ended := 0, true
 	for i := range packet.Classes {
 		state := c.spool.State(packet.ClassAt(i))
-		begun = begun && state.Boot == boot
+		if state.Boot == boot {
+			n++
+		}
 		ended = ended && state.Clean
 	}
-	return begun, begun && ended
+	begun = n == packet.Classes
+	return begun, n > 0 && !begun, begun && ended
+}
+
+// unused reports whether no number of a region was ever taken, nor would have been.
+func unused(region *ring.Region) bool {
+	for i := range packet.Classes {
+		if class := packet.ClassAt(i); region.Next(class) > 0 || region.Dropped(class) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // drained reports whether a region says that nothing in it waits for the disk. That is how the region of a boot that has
@@ -226,7 +243,7 @@ func (c *Courier) Attach(region *ring.Region, own int) error {
 // Resume is Begin and Attach for a boot that goes on: the process that ran its courier has ended, its producers live. What
 // that process took and had not made durable is still in the region.
 func (c *Courier) Resume(region *ring.Region, own int) error {
-	begun, ended := c.spooled(region.Boot())
+	begun, _, ended := c.spooled(region.Boot())
 	switch {
 	case ended:
 		return fmt.Errorf("courier: resume: boot %s has ended", region.Boot())

@@ -308,11 +308,13 @@ func (n *Node) openCourier() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := n.courier.Begin(boot); err != nil {
-		return err
-	}
+	// The region first: of a boot that is in the spool and has none, whatever its numbers may have been is lost. A process that ends
+	// here leaves a region in which nothing is, and so does a boot that may have begun or not.
 	n.region, err = n.o.Rings.Create(n.spool, ring.Options{Device: n.o.Device, Boot: boot, Producers: n.wantedProducers(), Capacity: n.o.RingBytes})
 	if err != nil {
+		return err
+	}
+	if err := n.courier.Begin(boot); err != nil {
 		return err
 	}
 	return n.courier.Attach(n.region, courierProducer)

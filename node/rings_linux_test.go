@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fulmar-io/fulmar/env/simdisk"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/ring"
 	"github.com/fulmar-io/fulmar/telemetry"
@@ -53,6 +55,48 @@ func TestARingOfAnotherUserIsToldAsSuch(t *testing.T) {
 	for _, want := range []string{fmt.Sprintf("belongs to the user %d", owner), "start it as that one", files[0]} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+}
+
+// A process that ends before its first boot has quite begun, at whichever call of the disk, has lost nothing, and nothing is declared so.
+func TestKilledBeforeTheBootHasBegun(t *testing.T) {
+	for k := 0; ; k++ {
+		disk, rings := simdisk.New(), node.SharedRings{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+		open := func() (*node.Node, error) {
+			o := options(&part{name: "imu", log: new(journal)})
+			o.Disk, o.Rings = disk, rings
+			n, err := node.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n, n.Open()
+		}
+		disk.Inject(simdisk.Fault{Ops: simdisk.OpAny, After: k, Err: syscall.EIO})
+		n, err := open()
+		if err == nil {
+			if k < 10 {
+				t.Errorf("it opened with %d calls of the disk", k)
+			}
+			if err := n.Region().Remove(); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		disk.Kill()
+		if n, err = open(); err != nil {
+			t.Fatalf("after an end at call %d: %v", k, err)
+		}
+		for _, a := range n.Courier().Status().Accounts {
+			if a.Lost() > 0 {
+				t.Errorf("after an end at call %d: %d declared lost", k, a.Lost())
+			}
+		}
+		if left, err := filepath.Glob(filepath.Join(rings.Dir, "*")); err != nil || len(left) != 1 {
+			t.Errorf("after an end at call %d: %d regions are left, %v", k, len(left), err)
+		}
+		if err := n.Region().Remove(); err != nil {
+			t.Error(err)
 		}
 	}
 }
