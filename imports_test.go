@@ -10,7 +10,7 @@ import (
 var rows = [][]string{
 	0: {"env", "config", "observe"},
 	1: {"telemetry", "control", "wire", "hal", "spec"},
-	2: {"seglog", "ring", "recording"},
+	2: {"seglog", "ring", "recording", "command"},
 	3: {""}, // the root package
 	4: {"sched", "secure"},
 	5: {"link", "drivers"},
