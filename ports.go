@@ -3,6 +3,7 @@ package fulmar
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
@@ -18,10 +19,10 @@ type Output interface {
 	flush(s *Step)
 }
 
-// An Input is a port that a task reads, as the machine sees it. Only In and Each implement it.
+// An Input is a port that a task reads, as the machine sees it. Only In, Each and Command implement it.
 type Input interface {
-	// Source returns the output it reads, as "component/port". It is empty for the component's own parameters, which need
-	// not be connected.
+	// Source returns the output it reads, as "component/port". It is empty for the component's own parameters, and for
+	// commands, which need not be connected.
 	Source() string
 	// Connect attaches it to that output. Called once, before the component runs, after the output is bound. Before is the input
 	// whose place it takes, which is read no more, unless by a step that hangs; nil for none.
@@ -29,7 +30,7 @@ type Input interface {
 	// Waiting returns how many values wait for the task in this input's queue, and how many have found no room there since the
 	// component was built; none where it is no Each. Any goroutine may ask, once it is connected.
 	Waiting() (values int, missed uint64)
-	latch()
+	latch(now time.Duration)
 }
 
 // Out is an output port: the latest value of type T, handed to the tasks that read it and published as a record. T is a
@@ -152,7 +153,7 @@ func (i *In[T]) Connect(o Output, before Input) error {
 // Waiting implements Input.
 func (i *In[T]) Waiting() (values int, missed uint64) { return 0, 0 }
 
-func (i *In[T]) latch() {
+func (i *In[T]) latch(time.Duration) {
 	if i.from != nil { // what an optional component would write is not there
 		i.value, i.version = i.from.read()
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -166,11 +167,10 @@ func (e *Each[T]) Waiting() (values int, missed uint64) {
 	if e.from == nil {
 		return 0, 0
 	}
-	tail := e.from.tail.Load() // first: the other way round it might have passed the head
-	return int(e.from.head.Load() - tail), e.from.missed.Load()
+	return e.from.waiting(), e.from.missed.Load()
 }
 
-func (e *Each[T]) latch() {
+func (e *Each[T]) latch(time.Duration) {
 	if e.from == nil {
 		return
 	}
@@ -213,6 +213,23 @@ func (p *pipe[T]) put(v T) {
 	}
 	p.slots[head%uint64(len(p.slots))] = v
 	p.head.Store(head + 1)
+}
+
+// waiting returns how many values wait. Any goroutine may ask.
+func (p *pipe[T]) waiting() int {
+	tail := p.tail.Load() // first: the other way round it might have passed the head
+	return int(p.head.Load() - tail)
+}
+
+// first takes the oldest value, of those before a position.
+func (p *pipe[T]) first(before uint64) (v T, ok bool) {
+	tail := p.tail.Load()
+	if tail == before {
+		return v, false
+	}
+	v = p.slots[tail%uint64(len(p.slots))]
+	p.tail.Store(tail + 1)
+	return v, true
 }
 
 // take appends what there is.

@@ -19,6 +19,7 @@ type TaskRun struct {
 	events    *Layout
 	event     packet.Writer
 	step      Step
+	commands  []Commanded // among what it reads
 
 	published, filtered, dropped uint64 // of publisher's, as last told to the monitor
 
@@ -44,6 +45,11 @@ func NewTaskRun(t Task, p *Publisher, m *Monitor, events *Layout) *TaskRun {
 	r := &TaskRun{task: t, publisher: p, monitor: m, events: events, lateness: "task " + t.Name + " misses its deadline"}
 	r.published, r.filtered, r.dropped = p.Counts()
 	r.step.task = r
+	for _, in := range t.Reads {
+		if c, ok := in.(Commanded); ok {
+			r.commands = append(r.commands, c)
+		}
+	}
 	return r
 }
 
@@ -65,7 +71,7 @@ func (r *TaskRun) Step(now, dt time.Duration, wall int64) error {
 		return ErrRevoked
 	}
 	for _, in := range r.task.Reads {
-		in.latch()
+		in.latch(now)
 	}
 	s := &r.step
 	s.Now, s.Dt, s.Wall = now, dt, time.Time{}
@@ -89,6 +95,9 @@ func (r *TaskRun) Leave() bool {
 	s.Run++
 	for _, out := range r.task.Writes {
 		out.flush(s)
+	}
+	for _, c := range r.commands {
+		c.settle(s)
 	}
 	p, f, d := r.publisher.Counts()
 	if p != r.published || f != r.filtered || d != r.dropped {
