@@ -226,6 +226,5 @@ func (r *TaskRun) publishOutcome(s *Step, o outcome) bool {
 	if !r.publisher.producer.Room(packet.Urgent, len(b)) {
 		return false
 	}
-	_, _, err = r.publisher.put(telemetry.Record{Layout: command.OutcomeLayout, Packet: b})
-	return err == nil
+	return r.publisher.Put(telemetry.Record{Layout: command.OutcomeLayout, Packet: b}) == nil
 }

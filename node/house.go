@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/command"
 	"github.com/fulmar-io/fulmar/courier"
 	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/sched"
@@ -125,7 +126,7 @@ func newHouse(n *Node, outputs []*fulmar.Layout) *house {
 
 // layouts returns every layout of the machine.
 func (h *house) layouts() []*fulmar.Layout {
-	all := append([]*fulmar.Layout{h.spool, h.events, h.machine}, h.outputs...)
+	all := append([]*fulmar.Layout{h.spool, h.events, h.machine, command.DeclarationLayout, command.OutcomeLayout}, h.outputs...)
 	return append(append(append(append(all, h.process[:]...), h.health...), h.timing...), h.accounts[:]...)
 }
 
@@ -146,6 +147,9 @@ func (h *house) open() (err error) {
 		if err := h.publisher.Publish(telemetry.Record{Layout: telemetry.LayoutRecords, Packet: b}); err != nil {
 			return fmt.Errorf("node: define %q: %w", l.Name, err)
 		}
+	}
+	if err := h.declare(); err != nil {
+		return err
 	}
 	h.task = sched.NewTask("node/house", spec.Timing{Period: int64(h.n.o.HealthPeriod)}.WithDefaults(), nil,
 		func(now, _ time.Duration) error { h.tell(now); return nil })

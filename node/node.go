@@ -128,9 +128,10 @@ type Node struct {
 	running atomic.Bool
 
 	half      half
-	realTime  atomic.Bool            // the components' tasks have threads of their own
-	safe      atomic.Pointer[error]  // why the machine is in its safe state; nil if it is not
-	version   version                // of the parameters
+	realTime  atomic.Bool           // the components' tasks have threads of their own
+	safe      atomic.Pointer[error] // why the machine is in its safe state; nil if it is not
+	version   version               // of the parameters
+	commands  commands
 	kept      kept                   // parameters that were set while the machine ran
 	trouble   atomic.Pointer[string] // what is wrong with them on disk
 	requests  chan request
@@ -154,6 +155,9 @@ func New(o Options) (*Node, error) {
 	}
 	if err := sched.Check(n.Analyze()); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
+	}
+	if err := n.declareCommands(); err != nil {
+		return nil, err
 	}
 	layouts, err := n.wire()
 	if err != nil {

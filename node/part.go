@@ -141,6 +141,7 @@ func (n *Node) start(ctx context.Context, p *part) error {
 		}
 	}
 	p.monitor.Set(fulmar.StatusOK, "")
+	n.openCommands(p)
 	return nil
 }
 
@@ -169,6 +170,7 @@ func (n *Node) stop(ctx context.Context, p *part) error {
 		return nil
 	}
 	p.running = false
+	n.closeCommands(p)
 	stop := func(context.Context) error { return nil }
 	safer, isSafer := p.component.(fulmar.Safer)
 	stopper, isStopper := p.component.(fulmar.Stopper)
