@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"time"
 
+	"github.com/fulmar-io/fulmar/command"
+	"github.com/fulmar-io/fulmar/secure/order"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -18,6 +21,7 @@ const (
 	MaxWanted = 256 // layouts of a Want
 	MaxReason = 400 // bytes of a refusal's text
 	MaxTrust  = 256 << 10
+	MaxAnswer = 400 // bytes of a receipt's text
 )
 
 // ErrMalformed is wrapped by the errors of Parse.
@@ -96,19 +100,56 @@ type Want struct{ Layouts []telemetry.LayoutID }
 // Trust says what is to be trusted from now on. Whether to believe that is for who knows its authority: see secure/identity.
 type Trust struct{ Encoded []byte }
 
-func (Frame) isMessage()  {}
-func (Ack) isMessage()    {}
-func (Refuse) isMessage() {}
-func (Want) isMessage()   {}
-func (Trust) isMessage()  {}
+// Hail asks the machine for its Clock.
+type Hail struct{}
+
+// Clock is the machine's answer: what an order must name, and how late it is by the machine's own clock.
+type Clock struct {
+	At        time.Duration
+	Challenge order.Challenge
+}
+
+// Order asks the machine to do something: what order.Signed's Append wrote.
+type Order struct{ Encoded []byte }
+
+// Receipt is the machine's answer to an Order. It may be lost, and comes again when the Order does.
+type Receipt struct {
+	ID   command.ID
+	Code ReceiptCode
+	Text string // for a person, at most MaxAnswer bytes; empty for Taken
+}
+
+// ReceiptCode says what a machine has done with an order.
+type ReceiptCode uint8
+
+// The codes of a receipt. The numbers are part of the protocol.
+const (
+	Taken       ReceiptCode = 1 // it is in the machine's journal, durably; what becomes of it follows as a record
+	Stale       ReceiptCode = 2 // it names another start of the machine's process: to be signed anew, after a Hail
+	NotAccepted ReceiptCode = 3 // for good
+)
+
+func (Frame) isMessage()   {}
+func (Ack) isMessage()     {}
+func (Refuse) isMessage()  {}
+func (Want) isMessage()    {}
+func (Trust) isMessage()   {}
+func (Hail) isMessage()    {}
+func (Clock) isMessage()   {}
+func (Order) isMessage()   {}
+func (Receipt) isMessage() {}
 
 const (
-	version    = 1
-	kindFrame  = 1
-	kindAck    = 2
-	kindRefuse = 3
-	kindWant   = 4
-	kindTrust  = 5
+	version     = 1
+	kindFrame   = 1
+	kindAck     = 2
+	kindRefuse  = 3
+	kindWant    = 4
+	kindTrust   = 5
+	kindHail    = 6
+	kindClock   = 7
+	kindOrder   = 8
+	kindReceipt = 9
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -148,6 +189,16 @@ func Append(b []byte, m Message) []byte {
 	case Trust:
 		b = append(b, version, kindTrust)
 		b = append(b, m.Encoded[:min(len(m.Encoded), MaxTrust)]...)
+	case Hail:
+		b = append(b, version, kindHail)
+	case Clock:
+		b = binary.LittleEndian.AppendUint64(append(b, version, kindClock), uint64(m.At))
+		b = append(append(b, m.Challenge.Session[:]...), m.Challenge.Nonce[:]...)
+	case Order:
+		b = append(append(b, version, kindOrder), m.Encoded[:min(len(m.Encoded), order.MaxSigned)]...)
+	case Receipt:
+		b = append(append(b, version, kindReceipt, byte(m.Code)), m.ID[:]...)
+		b = append(b, m.Text[:min(len(m.Text), MaxAnswer)]...)
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
@@ -181,6 +232,15 @@ func Parse(b []byte) (Message, error) {
 		m = r.want()
 	case kindTrust:
 		m = Trust{Encoded: slices.Clone(r.take(len(r.rest)))}
+	case kindHail:
+		m = Hail{}
+	case kindClock:
+		m = Clock{At: time.Duration(r.u64()), Challenge: order.Challenge{Session: [16]byte(r.take(16)), Nonce: [16]byte(r.take(16))}}
+	case kindOrder:
+		r.bad = len(r.rest) > order.MaxSigned
+		m = Order{Encoded: slices.Clone(r.take(min(len(r.rest), order.MaxSigned)))}
+	case kindReceipt:
+		m = r.receipt()
 	default:
 		return nil, fmt.Errorf("link: %w: kind %d", ErrMalformed, b[1])
 	}
@@ -247,6 +307,13 @@ func (r *reader) refuse() Refuse {
 	r.bad = r.bad || n > MaxReason || n != len(r.rest)
 	f.Text = string(r.take(min(n, len(r.rest))))
 	return f
+}
+
+func (r *reader) receipt() Receipt {
+	x := Receipt{Code: ReceiptCode(r.take(1)[0]), ID: command.ID(r.take(16))}
+	r.bad = r.bad || x.Code < Taken || x.Code > NotAccepted || len(r.rest) > MaxAnswer
+	x.Text = string(r.take(min(len(r.rest), MaxAnswer)))
+	return x
 }
 
 func (r *reader) want() Want {

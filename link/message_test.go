@@ -9,10 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/fulmar-io/fulmar/command"
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/secure/order"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
@@ -41,7 +44,14 @@ func ranges(t *rapid.T, prefix uint64, n int) []ledger.Range {
 
 func messages() *rapid.Generator[link.Message] {
 	return rapid.Custom(func(t *rapid.T) link.Message {
-		switch rapid.IntRange(0, 3).Draw(t, "kind") {
+		switch rapid.IntRange(0, 6).Draw(t, "kind") {
+		case 4:
+			return link.Clock{At: time.Duration(rapid.Int64().Draw(t, "at")), Challenge: order.Challenge{Session: boots(t), Nonce: boots(t)}}
+		case 5:
+			return link.Order{Encoded: rapid.SliceOfN(rapid.Byte(), 1, order.MaxSigned).Draw(t, "order")}
+		case 6:
+			return link.Receipt{ID: command.ID(boots(t)), Code: rapid.SampledFrom([]link.ReceiptCode{link.Taken, link.Stale, link.NotAccepted}).Draw(t, "code"),
+				Text: rapid.StringN(-1, -1, link.MaxAnswer).Draw(t, "text")}
 		case 0:
 			return link.Frame{Data: rapid.SliceOfN(rapid.Byte(), 0, 2000).Draw(t, "data")}
 		case 1:
@@ -96,9 +106,13 @@ func control() map[string]link.Message {
 		"ack": link.Ack{Boot: boot, Class: packet.Normal, Prefix: 7, Ranges: []ledger.Range{{First: 9, Count: 2}, {First: 20, Count: 1}}},
 		"refuse": link.Refuse{Boot: boot, Class: packet.Bulk, First: 3, Count: 4, Code: link.CodeDevice,
 			Text: "the frame names another device"},
-		"want":  link.Want{Layouts: []telemetry.LayoutID{1, 1 << 63}},
-		"trust": link.Trust{Encoded: []byte("a trust")},
-		"empty": link.Want{Layouts: []telemetry.LayoutID{}},
+		"want":    link.Want{Layouts: []telemetry.LayoutID{1, 1 << 63}},
+		"hail":    link.Hail{},
+		"clock":   link.Clock{At: 7, Challenge: order.Challenge{Session: boot, Nonce: boot}},
+		"order":   link.Order{Encoded: []byte("an order")},
+		"receipt": link.Receipt{ID: command.ID(boot), Code: link.NotAccepted, Text: "too late"},
+		"trust":   link.Trust{Encoded: []byte("a trust")},
+		"empty":   link.Want{Layouts: []telemetry.LayoutID{}},
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 	"github.com/fulmar-io/fulmar/telemetry"
 )
 
-// Challenge is what a machine's session asks to be named by an order.
+// Challenge is what a machine's session asks to be named by an order: in the clear, where there is no session, the nonce is one for each start
+// of the machine's process.
 type Challenge struct {
 	Session, Nonce [16]byte
 }
@@ -19,9 +20,9 @@ type Challenge struct {
 // Signed is an order, with what makes it one for a machine's session.
 type Signed struct {
 	Device    string
-	Challenge Challenge // zero in the clear
-	Process   [16]byte  // drawn by the ground's process
-	Number    uint64    // from 1, ascending within Process and Challenge
+	Challenge Challenge
+	Process   [16]byte // drawn by the ground's process
+	Number    uint64   // from 1, ascending within Process and Challenge
 	Order     command.Order
 }
 

@@ -190,15 +190,6 @@ func (s *Sessions) Seal(dst []byte, device string, content []byte) ([]byte, erro
 	return k.down.seal(dst, header[:], content)
 }
 
-// Current returns the session that a device uses, as far as is known, and what its opening asks to be named by whoever commands it.
-func (s *Sessions) Current(device string) (id ID, challenge [challengeSize]byte, ok bool) {
-	list := s.devices[device]
-	if len(list) == 0 {
-		return ID{}, challenge, false
-	}
-	return list[0].id, list[0].challenge, true
-}
-
 // Trust returns the number of the trust that a device has said it has, or false where it has no session.
 func (s *Sessions) Trust(device string) (number uint64, ok bool) {
 	list := s.devices[device]
