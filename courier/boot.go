@@ -182,6 +182,9 @@ func (c *Courier) finish() error {
 	if err := c.spool.End(); err != nil {
 		return fmt.Errorf("courier: end boot: %w", err)
 	}
+	if err := c.finishOrders(); err != nil {
+		return err
+	}
 	for i := range c.streams {
 		class := packet.ClassAt(i)
 		c.region.SetDurable(class, c.region.Next(class))
@@ -237,6 +240,7 @@ func (c *Courier) Attach(region *ring.Region, own int) error {
 	for i := range cursors {
 		c.delivery.Committed(0, packet.ClassAt(i), c.spool.Committed(packet.ClassAt(i)))
 	}
+	c.beginOrders(region.Boot())
 	return nil
 }
 

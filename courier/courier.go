@@ -11,6 +11,7 @@ import (
 	"github.com/fulmar-io/fulmar/courier/spool"
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/ring"
+	"github.com/fulmar-io/fulmar/secure/identity"
 	"github.com/fulmar-io/fulmar/secure/seal"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/ledger"
@@ -30,6 +31,11 @@ type Options struct {
 	DeadBytes int64
 	// Session is what everything is sealed in on its way to the ground. Nil is in the clear: for the bench.
 	Session *seal.Session
+	// Orders has the courier take orders, of the grounds that Keys trust; with nil Keys those in the clear. Wall is the machine's clock on
+	// the wall for their journal, ns since 1970; nil for none.
+	Orders bool
+	Keys   *identity.Keyring
+	Wall   func() int64
 }
 
 var defaultAges = [packet.Classes]time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}
@@ -56,7 +62,7 @@ func (o Options) WithDefaults() Options {
 // with Synced. Until then the Courier appends nothing; everything else goes on.
 type Sync struct{}
 
-// Effect is a Sync, Transmit, Announce or Learn, or one of delivery's Dial and HangUp.
+// Effect is a Sync, Transmit, Say, Learn or Carry, or one of delivery's Dial and HangUp.
 type Effect any
 
 // Courier is the state. It is for one goroutine, except for SyncSpool.
@@ -86,6 +92,7 @@ type Courier struct {
 	packet    packet.Writer
 	counters  Counters
 	wire      wire
+	orders    *orders
 }
 
 // stream is one class of the boot that is running.
@@ -144,12 +151,19 @@ func Open(o Options, rng *rand.Rand) (*Courier, error) {
 	if o.Session != nil {
 		c.failed(0, c.keepSession(o.Session))
 	}
+	if err := c.openOrders(); err != nil {
+		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.Close())
+	}
 	return c, nil
 }
 
 // Close closes the files.
 func (c *Courier) Close() error {
-	return errors.Join(c.spool.Close(), c.layouts.close(), c.dead.Close())
+	var err error
+	if c.orders != nil {
+		err = c.orders.desk.Close()
+	}
+	return errors.Join(err, c.spool.Close(), c.layouts.close(), c.dead.Close())
 }
 
 // Identity is the spool's; see there.

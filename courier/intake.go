@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fulmar-io/fulmar/command"
 	"github.com/fulmar-io/fulmar/courier/batch"
 	"github.com/fulmar-io/fulmar/courier/spool"
 	"github.com/fulmar-io/fulmar/ring"
@@ -50,7 +51,7 @@ func (c *Courier) takeFrom(producer int) {
 			return
 		}
 		if e.Packet != nil {
-			c.learn(e.Packet)
+			c.learn(e)
 		}
 		c.streams[e.Class.Index()].sorter.Put(e)
 		m := mark{at: e.Mark, class: e.Class, end: e.Range.End()}
@@ -63,15 +64,22 @@ func (c *Courier) takeFrom(producer int) {
 	}
 }
 
-// learn takes a definition into the catalog before anything that uses it is batched.
-func (c *Courier) learn(p []byte) {
-	h, err := packet.ParseHeader(p)
-	if err != nil || telemetry.LayoutID(h.Layout) != telemetry.LayoutRecords.ID() {
+// learn takes a definition into the catalog before anything that uses it is batched, and hears of outcomes.
+func (c *Courier) learn(e ring.Entry) {
+	h, err := packet.ParseHeader(e.Packet)
+	if err != nil {
 		return
 	}
-	if l, err := telemetry.ParseDefinition(p); err == nil {
-		if err := c.layouts.add(l); err != nil {
-			c.lastError = err
+	switch telemetry.LayoutID(h.Layout) {
+	case telemetry.LayoutRecords.ID():
+		if l, err := telemetry.ParseDefinition(e.Packet); err == nil {
+			if err := c.layouts.add(l); err != nil {
+				c.lastError = err
+			}
+		}
+	case command.OutcomeLayout.ID():
+		if c.orders != nil {
+			c.orders.hear(e, h)
 		}
 	}
 }
@@ -196,6 +204,11 @@ func (c *Courier) store(now time.Duration) {
 		}
 		s.written = c.spool.State(class).Next
 	}
+	if c.orders != nil {
+		if c.orders.sync = c.orders.desk.BeginSync(); c.orders.sync != nil {
+			dirty = true
+		}
+	}
 	if dirty {
 		c.syncing = true
 		c.effects = append(c.effects, Sync{})
@@ -211,12 +224,19 @@ func (c *Courier) discard(now time.Duration, y spool.Yielded) {
 }
 
 // SyncSpool performs a Sync. It may run on another goroutine while other methods are called.
-func (c *Courier) SyncSpool() error { return errors.Join(c.layouts.sync(), c.spool.Sync()) }
+func (c *Courier) SyncSpool() error {
+	err := errors.Join(c.layouts.sync(), c.spool.Sync())
+	if c.orders != nil && c.orders.sync != nil {
+		err = errors.Join(err, c.orders.sync())
+	}
+	return err
+}
 
 // Synced says how SyncSpool ended.
 func (c *Courier) Synced(now time.Duration, err error) {
 	c.syncing = false
 	c.unsynced = err != nil
+	c.ordersSynced(now, err)
 	if err != nil {
 		c.failed(now, fmt.Errorf("courier: %w", err))
 		c.deliver(now)
@@ -238,6 +258,7 @@ func (c *Courier) Synced(now time.Duration, err error) {
 		}
 		c.delivery.Committed(now, class, c.spool.Committed(class))
 	}
+	c.settle(now, func(class packet.Class) uint64 { return c.streams[class.Index()].durable })
 	c.release()
 	c.deliver(now)
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fulmar-io/fulmar/command"
 	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/secure/identity"
@@ -29,7 +30,9 @@ type Runner struct {
 	// Default 0: what is in the spool is delivered after the next start.
 	Linger time.Duration
 	// Keys are those that the Courier's session is of, to be kept up to date by what the ground sends; nil without a session.
-	Keys   *identity.Keyring
+	Keys *identity.Keyring
+	// Carry hands an order to the components. It is called from one goroutine, and does not block.
+	Carry  func(command.Order)
 	Logger *slog.Logger
 
 	events chan func(now time.Duration)
@@ -42,11 +45,11 @@ type Runner struct {
 // connection is one link's, from Dial until it is cut.
 type connection struct {
 	cancel context.CancelFunc
-	send   chan Transmit // openings too, which have no frame's key
+	send   chan Transmit // what is said too, which has no frame's key
 }
 
-// connectionRoom is for one Transmit and, before it, openings: more than one is wanted only where one was lost.
-const connectionRoom = 3
+// connectionRoom is for one Transmit and, before it, what is said: openings and answers. What finds no room is asked for again.
+const connectionRoom = 16
 
 // Status returns the courier's status as of at most a quarter of a second ago. It may be called from any goroutine.
 func (r *Runner) Status() Status {
@@ -163,9 +166,13 @@ func (r *Runner) perform(background context.Context) {
 				r.dial(background, e.Link)
 			case delivery.HangUp:
 				r.hangUp(e.Link)
-			case Announce:
+			case Say:
 				if conn := r.conns[e.Link]; conn != nil && len(conn.send) < connectionRoom-1 {
 					conn.send <- Transmit{Link: e.Link, Message: e.Message} // otherwise the ground asks again
+				}
+			case Carry:
+				if r.Carry != nil {
+					r.Carry(e.Order)
 				}
 			case Learn:
 				r.learn(e.Trust)

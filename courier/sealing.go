@@ -20,9 +20,9 @@ type Transmit struct {
 	Message []byte
 }
 
-// Announce is an Effect: hand the session's opening to a link, before any Transmit that follows. It has no answer; what a link loses is
-// asked for again.
-type Announce struct {
+// Say is an Effect: hand a message other than a frame to a link, before any Transmit that follows: the session's opening, or an answer. It has no
+// answer itself; what a link loses is asked for again.
+type Say struct {
 	Link    int
 	Message []byte // not to be changed
 }
@@ -140,6 +140,7 @@ func (c *Courier) keepSession(s *seal.Session) (err error) {
 func (c *Courier) Use(now time.Duration, s *seal.Session) {
 	c.failed(now, c.keepSession(s))
 	c.wire.session = s
+	c.failed(now, c.challenge())
 	for l, status := range c.delivery.Links() {
 		if status.State == delivery.Connected {
 			c.announce(now, l)
@@ -156,7 +157,7 @@ func (c *Courier) SealedTo(key identity.KeyID) bool {
 func (c *Courier) announce(now time.Duration, l int) {
 	if c.wire.session != nil {
 		c.wire.announced[l] = now
-		c.effects = append(c.effects, Announce{Link: l, Message: c.wire.session.Opening()})
+		c.effects = append(c.effects, Say{Link: l, Message: c.wire.session.Opening()})
 	}
 }
 
@@ -173,6 +174,10 @@ func (c *Courier) Received(now time.Duration, l int, message []byte) error {
 	case nil:
 	case link.Trust:
 		c.effects = append(c.effects, Learn{Trust: m.Encoded})
+	case link.Hail, link.Order:
+		return c.command(now, l, m)
+	case link.Clock, link.Receipt:
+		return errors.New("courier: a word of a machine's")
 	default:
 		c.delivery.Received(now, l, m)
 		c.deliver(now)

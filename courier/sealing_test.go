@@ -40,7 +40,7 @@ func (l *sealedLink) perform() {
 				l.c.Synced(l.now, l.c.SyncSpool())
 			case delivery.Dial:
 				l.c.Up(l.now, e.Link)
-			case courier.Announce:
+			case courier.Say:
 				l.openings++
 				if !l.lose {
 					if _, err := l.ground.Accept("rover", bytes.Clone(e.Message)); err != nil {

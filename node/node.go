@@ -332,6 +332,7 @@ func (n *Node) wantedProducers() int {
 func (n *Node) openSpool() (err error) {
 	n.opened = n.now()
 	o := n.o.Courier
+	o.Orders, o.Keys, o.Wall = true, n.o.Keys, func() int64 { return n.o.Clock.Now().Wall }
 	if n.o.Keys != nil {
 		if o.Session, err = seal.Begin(n.o.Keys, time.Unix(0, n.o.Clock.Now().Wall)); err != nil {
 			return err

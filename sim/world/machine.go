@@ -235,7 +235,7 @@ func (m *machine) perform() {
 				m.connected = false
 			case courier.Transmit:
 				m.transmit(e)
-			case courier.Announce:
+			case courier.Say:
 				m.send(e.Message)
 			}
 		}
