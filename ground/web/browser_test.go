@@ -128,7 +128,23 @@ func TestPageInABrowser(t *testing.T) {
 	cmd.Env = append(os.Environ(), "FULMAR_URL="+h.base(), "FULMAR_CONTROL="+control.URL, "CHROMIUM="+chromium)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("%v\n%s", err, failures(out))
 	}
 	t.Logf("%s", out)
+}
+
+// failures returns what a run of tests, as TAP, says of those that failed; all of it if that is nothing.
+func failures(tap []byte) []byte {
+	var list []byte
+	failed := false
+	for line := range bytes.Lines(tap) {
+		failed = failed && !bytes.HasPrefix(line, []byte("ok ")) || bytes.HasPrefix(line, []byte("not ok "))
+		if failed {
+			list = append(list, line...)
+		}
+	}
+	if list == nil {
+		return tap
+	}
+	return list
 }
