@@ -21,6 +21,8 @@ type commands struct {
 	ports map[string]fulmar.Commanded // by name, of components that are up
 	seen  map[command.ID]bool         // what was given in this boot; a courier half that is begun anew gives it again
 	order []command.ID                // of seen, the oldest first
+	open  bool                        // the components have started, and the machine has not stopped
+	early []command.Order             // what came before they had
 }
 
 // maxSeen bounds how many orders are remembered, so that one that is given again is not carried out again.
@@ -91,7 +93,8 @@ func (n *Node) closeCommands(p *part) {
 }
 
 // Command gives an order to the component that it is for. One that cannot be carried out ends at once, and an order that was given before is
-// nothing. It may be called from any goroutine while the machine's components run.
+// nothing. It may be called from any goroutine from when the machine's
+// other half may have some until the Node is done with.
 func (n *Node) Command(o command.Order) {
 	n.commands.mu.Lock()
 	defer n.commands.mu.Unlock()
@@ -99,6 +102,33 @@ func (n *Node) Command(o command.Order) {
 		return
 	}
 	n.commands.remember(o.ID)
+	if n.commands.open {
+		n.command(o)
+	} else {
+		n.commands.early = append(n.commands.early, o) // it takes only so many that have not ended
+	}
+}
+
+// takeCommands has the machine carry out orders, those that came earlier first.
+func (n *Node) takeCommands() {
+	n.commands.mu.Lock()
+	defer n.commands.mu.Unlock()
+	n.commands.open = true
+	for _, o := range n.commands.early {
+		n.command(o)
+	}
+	n.commands.early = nil
+}
+
+// refuseCommands says that nothing is published any more. What comes yet is told of when the machine is started again.
+func (n *Node) refuseCommands() {
+	n.commands.mu.Lock()
+	defer n.commands.mu.Unlock()
+	n.commands.open = false
+}
+
+// command carries out an order, or tells why not; the commands are locked.
+func (n *Node) command(o command.Order) {
 	err := n.carryOut(o)
 	n.o.Logger.Info("command", "name", o.Name, "by", o.By, "role", string(o.Role), "id", o.ID.String(), "error", err)
 	if err != nil {

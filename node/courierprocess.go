@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/fulmar-io/fulmar/command"
 )
 
 // CourierProcess is the courier half as another process, seen from the control half: it is started, and started again when it
@@ -19,7 +22,9 @@ type CourierProcess struct {
 	// Command returns the command that runs RunCourier with a region, empty for a new boot. Its standard input ends when the
 	// control half does; its standard output is for what RunCourier says to that.
 	Command func(region string) *exec.Cmd
-	Logger  *slog.Logger
+	// Carry is given the orders that the process has taken: the Command of the control half's Node.
+	Carry  func(command.Order)
+	Logger *slog.Logger
 
 	running *courierRun
 	stop    chan struct{} // closed to have no other begun
@@ -38,6 +43,9 @@ type courierRun struct {
 
 // readyPrefix is what the line begins with by which a courier half says that it is ready.
 const readyPrefix = "region "
+
+// orderPrefix is what the line begins with by which it hands on an order, in base64.
+const orderPrefix = "order "
 
 // alivePeriod is how often it says that it lives, and silentPeriods how many of them it may be silent for. They are counted in the
 // control half, so that one that is stopped as well has counted none.
@@ -103,16 +111,32 @@ func (p *CourierProcess) begin(region string) (*courierRun, error) {
 		return nil, fmt.Errorf("node: courier half: %w", err)
 	}
 	r.alive = in
-	go r.listen(out)
+	go r.listen(out, p.carry)
 	return r, nil
 }
 
+// carry gives the control half an order that the process has told of.
+func (p *CourierProcess) carry(text string) {
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err == nil {
+		var o command.Order
+		if o, err = command.ParseOrder(b); err == nil {
+			p.Carry(o)
+			return
+		}
+	}
+	p.Logger.Error("the courier half told of an order that is none", "error", err)
+}
+
 // listen hears what the process says until it ends.
-func (r *courierRun) listen(out io.Reader) {
+func (r *courierRun) listen(out io.Reader, carry func(string)) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		select {
 		case r.heard <- struct{}{}:
 		default:
+		}
+		if order, ok := strings.CutPrefix(lines.Text(), orderPrefix); ok {
+			carry(order)
 		}
 		if path, ok := strings.CutPrefix(lines.Text(), readyPrefix); ok {
 			select {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fulmar-io/fulmar"
+	"github.com/fulmar-io/fulmar/command"
 	"github.com/fulmar-io/fulmar/courier"
 	"github.com/fulmar-io/fulmar/ring"
 	"github.com/fulmar-io/fulmar/sched"
@@ -46,7 +48,10 @@ func (n *Node) RunCourier(ctx context.Context, region string, toControl io.Write
 	if err != nil {
 		return errors.Join(err, n.Close(false))
 	}
-	runner := &courier.Runner{Courier: n.courier, Links: n.o.Links, Now: n.now, Linger: n.o.Linger, Keys: n.o.Keys, Logger: n.o.Logger}
+	orders := make(chan command.Order, maxCarried)
+	go carry(living, orders, toControl)
+	runner := &courier.Runner{Courier: n.courier, Links: n.o.Links, Now: n.now, Linger: n.o.Linger, Keys: n.o.Keys, Logger: n.o.Logger,
+		Carry: func(o command.Order) { orders <- o }}
 	n.house.publisher, n.house.status, n.house.figures = report, runner.Status, thisProcess
 	n.running.Store(true)
 	fmt.Fprintln(toControl, readyPrefix+n.region.Path())
@@ -65,6 +70,21 @@ func (n *Node) RunCourier(ctx context.Context, region string, toControl io.Write
 	stop()
 	wg.Wait()
 	return errors.Join(added, err, n.Close(err == nil))
+}
+
+// maxCarried is more than how many orders there can be that have not ended.
+const maxCarried = 128
+
+// carry tells the control half of orders until ctx ends.
+func carry(ctx context.Context, orders <-chan command.Order, to io.Writer) {
+	for {
+		select {
+		case o := <-orders:
+			fmt.Fprintln(to, orderPrefix+base64.StdEncoding.EncodeToString(o.Append(nil)))
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // sayAlive gives signs of life until ctx ends.

@@ -432,11 +432,13 @@ func (n *Node) startAll(ctx context.Context) (cause, stopped error) {
 		n.takeDown(ctx, nil, p)
 		n.wait(p)
 	}
+	n.takeCommands()
 	return nil, nil
 }
 
 // Stop stops the components that were started, last first. Their tasks have ended before.
 func (n *Node) Stop(ctx context.Context) error {
+	defer n.refuseCommands()
 	var err error
 	for _, p := range slices.Backward(n.parts) {
 		if p.state == down {

@@ -21,7 +21,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.Open(); err != nil {
 		return err
 	}
-	runner := &courier.Runner{Courier: n.courier, Links: n.o.Links, Now: n.now, Linger: n.o.Linger, Keys: n.o.Keys, Logger: n.o.Logger}
+	runner := &courier.Runner{Courier: n.courier, Links: n.o.Links, Now: n.now, Linger: n.o.Linger, Keys: n.o.Keys, Carry: n.Command, Logger: n.o.Logger}
 	n.house.status, n.house.figures = runner.Status, thisProcess
 	n.running.Store(true)
 	courierCtx, stopCourier := context.WithCancel(context.Background())

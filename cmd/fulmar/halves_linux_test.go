@@ -46,7 +46,7 @@ func halfChild(kind string, args []string) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	p := node.CourierProcess{Logger: o.Logger, Command: func(region string) *exec.Cmd {
+	p := node.CourierProcess{Logger: o.Logger, Carry: n.Command, Command: func(region string) *exec.Cmd {
 		c := exec.Command(os.Args[0], append(args, region)...)
 		c.Env = append(os.Environ(), childEnv+"=courier")
 		c.Stderr = os.Stderr

@@ -131,7 +131,8 @@ func (m *machineFile) halves(ctx context.Context, c *cobra.Command, n *node.Node
 		return fmt.Errorf("run: %w", err)
 	}
 	defer func() { _ = os.Remove(same) }() // what stays the next start removes
-	courier := &node.CourierProcess{Command: func(region string) *exec.Cmd { return m.courierCommand(c, same, region) }, Logger: slog.Default()}
+	courier := &node.CourierProcess{Command: func(region string) *exec.Cmd { return m.courierCommand(c, same, region) },
+		Carry: n.Command, Logger: slog.Default()}
 	region, err := courier.Start(ctx)
 	if errors.Is(err, node.ErrNotBegun) {
 		slog.Info("the machine is stopped before it has begun")

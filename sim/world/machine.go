@@ -237,6 +237,8 @@ func (m *machine) perform() {
 				m.transmit(e)
 			case courier.Say:
 				m.send(e.Message)
+			case courier.Carry:
+				m.node.Command(e.Order)
 			}
 		}
 	}
