@@ -133,8 +133,8 @@ func (c *Command[T]) tell(o *Order[T], state command.State, text string) {
 func (c *Command[T]) Declaration(component string) (command.Declaration, error) {
 	d := command.Declaration{Name: component + "/" + c.name, Doc: c.declared.Doc, Risk: c.declared.Risk, Role: c.declared.Role}
 	for _, s := range config.Describe(&c.defaults) {
-		if strings.Contains(s.Key, "[]") || strings.Contains(s.Key, "NAME") {
-			return d, fmt.Errorf("fulmar: component %q: %w: argument %q of command %q is neither a scalar nor a struct of them", component, ErrSpec, s.Key, c.name)
+		if strings.ContainsAny(s.Key, ".[") {
+			return d, fmt.Errorf("fulmar: component %q: %w: argument %q of command %q is no scalar", component, ErrSpec, s.Key, c.name)
 		}
 	}
 	b, err := config.Schema(&c.defaults, d.Name)

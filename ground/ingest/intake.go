@@ -46,8 +46,15 @@ type Committed struct {
 	Data     []byte
 }
 
+// Answered tells of a machine's answer about orders: a link.Clock or a link.Receipt, once.
+type Answered struct {
+	Device  string
+	Message link.Message
+}
+
 func (Sync) isEffect()      {}
 func (Committed) isEffect() {}
+func (Answered) isEffect()  {}
 
 // OpenIntake opens the frame log in a folder of the disk and brings the marks up to what is in it. All of that is durable on
 // return.
@@ -133,12 +140,22 @@ func (in *Intake) Message(received int64, device string, message []byte) error {
 	if err != nil {
 		return err
 	}
-	f, isFrame := m.(link.Frame)
-	if !isFrame {
+	switch m := m.(type) {
+	case link.Frame:
+		in.frame(received, device, m.Data, again)
+	case link.Clock, link.Receipt:
+		if !again {
+			in.effects = append(in.effects, Answered{Device: device, Message: m})
+		}
+	default:
 		return fmt.Errorf("ingest: message of type %T from %s", m, device)
 	}
+	return nil
+}
+
+func (in *Intake) frame(received int64, device string, data []byte, again bool) {
 	in.mu.Lock()
-	in.machine.Frame(device, f.Data, again)
+	in.machine.Frame(device, data, again)
 	var rest []Effect
 	for _, e := range in.machine.Effects() {
 		if s, ok := e.(Store); ok {
@@ -150,8 +167,10 @@ func (in *Intake) Message(received int64, device string, message []byte) error {
 	in.take(rest)
 	in.mu.Unlock()
 	in.append()
-	return nil
 }
+
+// Say sends a message to a device, in its session. One that has none is told nothing.
+func (in *Intake) Say(device string, m link.Message) { in.reply(Reply{Device: device, Message: m}) }
 
 // append writes what is waiting to the log, unless a Sync is under way: that one's commit covers what it found.
 func (in *Intake) append() {
