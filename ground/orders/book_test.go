@@ -34,10 +34,10 @@ type world struct {
 	desk                  *desk.Desk
 	boot                  byte
 	starts                byte
-	life                  int // of both: what was on its way to one that ended arrives nowhere
 	bookLife, deskLife    int
 
 	carried map[command.ID]int
+	at      map[command.ID]time.Duration // when it was carried out
 	inBoot  map[command.ID]bool
 	changed map[command.ID][]command.State
 }
@@ -56,7 +56,7 @@ func (w *world) time() orders.Time { return orders.Time{Mono: w.now, Wall: epoch
 
 func newWorld(t testing.TB, seed uint64, fleet *identitytest.Fleet, loss int) *world {
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), loss: loss, groundDisk: simdisk.New(), roverDisk: simdisk.New(),
-		carried: make(map[command.ID]int), changed: make(map[command.ID][]command.State)}
+		carried: make(map[command.ID]int), at: make(map[command.ID]time.Duration), changed: make(map[command.ID][]command.State)}
 	if fleet != nil {
 		w.groundKeys, w.roverKeys = fleet.Ground(), fleet.Device("rover")
 	}
@@ -186,6 +186,7 @@ func (w *world) carry(o command.Order) {
 		return
 	}
 	w.carried[o.ID]++
+	w.at[o.ID] = w.now
 	boot := w.boot
 	w.after(w.someTime(), func() {
 		if boot == w.boot {
@@ -298,6 +299,8 @@ func TestSeeds(t *testing.T) {
 			switch {
 			case !ok, !got.State.Ended(), carried > 1, got.State == command.Done && carried != 1:
 				t.Errorf("seed %d: %+v, carried out %d times", seed, got, carried)
+			case epoch.Add(w.at[e.ID]).After(e.Until):
+				t.Errorf("seed %d: carried out at %s, %+v", seed, epoch.Add(w.at[e.ID]), got)
 			case got.State == command.Failed && carried == 1 && !strings.Contains(got.Text, "may have been"):
 				t.Errorf("seed %d: failed (%s) and was carried out", seed, got.Text)
 			case got.State == command.Done:
