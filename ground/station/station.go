@@ -34,9 +34,10 @@ type Options struct {
 
 // Station is a ground. Source, Intake and Delayed may be used while Run runs.
 type Station struct {
-	o      Options
-	intake *ingest.Intake
-	index  *store.Index
+	o       Options
+	intake  *ingest.Intake
+	index   *store.Index
+	errands errands
 
 	failing            atomic.Int64  // when the log began to fail to be durable, ns since 1970; 0 if it does not
 	refusing           atomic.Int64  // when the log began to take no frames, likewise
@@ -75,8 +76,12 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 		o.Logger.Error("the index was damaged; it is built again from the frames, the old one is set aside", "error", rebuilt)
 	}
 	index.Ledger = in.Account
-	return &Station{o: o, intake: in, index: index, events: make(chan func(), 256), ended: make(chan struct{}), commits: make(chan []store.Item, 64),
-		senders: make(map[string]link.Receiver), drops: make(map[ingest.Why]*drops)}, nil
+	s := &Station{o: o, intake: in, index: index, events: make(chan func(), 256), ended: make(chan struct{}), commits: make(chan []store.Item, 64),
+		senders: make(map[string]link.Receiver), drops: make(map[ingest.Why]*drops)}
+	if err := s.openOrders(ctx); err != nil {
+		return nil, errors.Join(err, index.Close(), in.Close())
+	}
+	return s, nil
 }
 
 // Index returns the station's index.
@@ -113,7 +118,7 @@ func (s *Station) Run(ctx context.Context) error {
 	}
 	close(s.commits)
 	<-indexed
-	return errors.Join(err, s.index.Close(), s.intake.Close())
+	return errors.Join(err, s.errands.book.Close(), s.index.Close(), s.intake.Close())
 }
 
 // Trusted says that what the ground's keys trust is another now; machines are told. It may be called while Run runs.
@@ -126,13 +131,18 @@ func (s *Station) Trusted() {
 
 // loop is the one goroutine that touches the intake.
 func (s *Station) loop(ctx context.Context) {
+	tick := time.NewTicker(tickPeriod)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case f := <-s.events:
 			f()
+		case <-tick.C:
+			s.errands.book.Tick(s.time())
 		}
+		s.performOrders(ctx)
 		s.perform(ctx)
 	}
 }
@@ -170,6 +180,8 @@ func (s *Station) perform(ctx context.Context) {
 				go func() { defer s.wg.Done(); s.sync(ctx) }()
 			case ingest.Reply:
 				s.reply(ctx, e)
+			case ingest.Answered:
+				s.answered(e)
 			case ingest.Dropped:
 				s.dropped(e)
 			case ingest.Committed:

@@ -25,6 +25,9 @@ type Index struct {
 	// Ledger tells what ingest knows of a device; nil leaves the ground's part of ground.Ledger empty.
 	Ledger func(device string) (a ledger.Account, duplicates uint64)
 
+	// Heard is told what is indexed about commands, by the goroutine that indexes; nil if nobody wants to know.
+	Heard func(Heard)
+
 	dec     *frame.Decoder
 	readers sync.Pool // of *frame.Decoder, for queries
 	latency sched.Histogram
@@ -331,16 +334,29 @@ func (x *Index) Add(ctx context.Context, items []Item, watched bool) ([]ground.U
 }
 
 func (x *Index) add(ctx context.Context, items []Item, next uint64, watched bool) ([]ground.Update, error) {
+	w, err := x.write(ctx, items, next, watched)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range w.heard {
+		if x.Heard != nil {
+			x.Heard(h)
+		}
+	}
+	return w.updates, nil
+}
+
+func (x *Index) write(ctx context.Context, items []Item, next uint64, watched bool) (*writer, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	w := &writer{watched: watched}
 	if next <= x.next {
-		return nil, nil
+		return w, nil
 	}
 	var err error
 	if x.unsettled {
 		err = x.settle(ctx)
 	}
-	w := &writer{watched: watched}
 	if err == nil {
 		err = x.transact(ctx, w, func(w *writer) error { return w.all(items, next) })
 	}
@@ -349,7 +365,7 @@ func (x *Index) add(ctx context.Context, items []Item, next uint64, watched bool
 		return nil, fmt.Errorf("store: index: %w", err)
 	}
 	x.next = next
-	return w.updates, nil
+	return w, nil
 }
 
 // timeOf returns when a record was, on the axis of queries.

@@ -22,6 +22,7 @@ type writer struct {
 	tx      *sql.Tx
 	watched bool
 	updates []ground.Update
+	heard   []Heard
 }
 
 func (w *writer) exec(query string, args ...any) error {
@@ -110,6 +111,7 @@ func (w *writer) block(d *deviceIndex, boot bootRow, it Item, b *frame.Block, up
 	if b.Layout == telemetry.LayoutRecords {
 		return w.definitions(d, b)
 	}
+	w.hear(w.x.dec.Header().Stream, b)
 	layout, err := w.layout(d, b.Layout)
 	if err != nil {
 		return err
@@ -348,7 +350,7 @@ func (w *writer) events(d *deviceIndex, boot bootRow, it Item, b *frame.Block, u
 	}
 	for i := range b.Rows {
 		e := ground.Event{Device: d.name, Component: b.Layout.Component(), Time: timeOf(b, i, boot.offset), Severity: b.Severity[i],
-			Text: b.Columns[column].Str[i], Stream: h.Stream, Seq: b.Seq[i]}
+			Text: sentence(b, column, i), Stream: h.Stream, Seq: b.Seq[i]}
 		err := w.exec("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", d.id, e.Time, int64(e.Severity), e.Component, e.Text,
 			h.Stream.Boot[:], int64(h.Stream.Class), int64(e.Seq), int64(it.Index))
 		if err != nil {

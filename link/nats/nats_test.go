@@ -1,6 +1,7 @@
 package nats_test
 
 import (
+	"crypto/rand"
 	"log/slog"
 	"strings"
 	"testing"
@@ -32,6 +33,11 @@ func TestConformance(t *testing.T) {
 		t.Run("group "+group, func(t *testing.T) {
 			linktest.Run(t, linktest.Harness{Libraries: []string{"fulmar/link/nats.", "nats-io/nats.go."}, Open: func(t *testing.T) linktest.Carrier {
 				machine, ground := linktest.NewProxy(t, address), linktest.NewProxy(t, address)
+				// A group of its own: the server may not know yet that the ground of the part before is gone.
+				group := group
+				if group != "" {
+					group = rand.Text()
+				}
 				return linktest.Carrier{
 					Machine: machine, Ground: ground,
 					Dialer: func(device string) link.Dialer {
