@@ -20,6 +20,11 @@ type Drive struct {
 	pose     fulmar.In[Pose]
 	before   fulmar.In[HeadingLoop] // what it told last itself, in an earlier life too
 	out      fulmar.Out[HeadingLoop]
+	halt     fulmar.Command[Halt]
+	goOn     fulmar.Command[GoOn]
+	halting  []*fulmar.Order[Halt] // until the rover stands
+	halted   bool
+	cruise   float64 // m/s, instead of the parameter's; 0 for that
 	started  bool
 	course   *Course
 	progress Progress
@@ -44,8 +49,18 @@ type HeadingLoop struct {
 	Speed      float64 `unit:"m/s"` // setpoint
 	Waypoint   uint32  `unit:"1"`   // of this lap that are behind, 0 to Waypoints−1
 	Lap        uint64  `unit:"1"`   // done
+	Halted     bool    // by command
+	Cruise     float64 `unit:"m/s"` // by command, instead of the parameter's speed; 0 for that
 
 	Progress Progress `fulmar:"-"`
+}
+
+// Halt are the arguments of drive/halt: there are none.
+type Halt struct{}
+
+// GoOn are the arguments of drive/go.
+type GoOn struct {
+	Speed float64 `unit:"m/s" doc:"from here on, instead of the parameter's; 0 for that" min:"0" max:"1.8"`
 }
 
 // DriveParams are what can be set.
@@ -99,6 +114,7 @@ func (c *Drive) Start(context.Context) error {
 	if c.course, err = NewFigureEight(c.params.Get().Course); err != nil {
 		return err
 	}
+	c.halting = make([]*fulmar.Order[Halt], 0, 32) // more than can be open: a step allocates nothing
 	var bad control.Err
 	c.turn, bad = control.NewPID(control.Gains[float64]{Kp: headingKp, Ki: headingKi, ProportionalWeight: 1,
 		Min: -maxYawRate, Max: maxYawRate})
@@ -127,7 +143,9 @@ func (c *Drive) Spec() fulmar.Spec {
 			},
 			{
 				Name: "heading", Period: coursePeriod, Budget: stepBudget, Offset: actPhase,
-				Reads:  []fulmar.Input{c.pose.From("navigator/pose"), c.before.From("drive/heading"), c.steering.Of(&c.params)},
+				Reads: []fulmar.Input{c.pose.From("navigator/pose"), c.before.From("drive/heading"), c.steering.Of(&c.params),
+					c.halt.As("halt", fulmar.Declared{Doc: "brings the rover to a stand; done when it stands", Risk: fulmar.Safe}, Halt{}),
+					c.goOn.As("go", fulmar.Declared{Doc: "has the rover follow its course", Risk: fulmar.Caution}, GoOn{})},
 				Writes: []fulmar.Output{c.out.As("heading")},
 				Step:   c.heading,
 			},
@@ -144,22 +162,63 @@ func (c *Drive) heading(s *fulmar.Step) error {
 	}
 	pose, p, dt := c.pose.Get(), c.steering.Get(), s.Dt.Seconds()
 	if !c.started { // after a rebuild from where it was, at the speed that is left
-		c.started, c.progress = true, c.before.Get().Progress
+		b := c.before.Get()
+		c.started, c.progress, c.halted, c.cruise = true, b.Progress, b.Halted, b.Cruise
 		c.ramp.Reset(max(0, pose.Speed))
 	}
+	c.obey(pose)
 	c.ramp.Up, c.ramp.Down = p.Acceleration, p.Acceleration
 	off := c.course.Follow(&c.progress, pose.East, pose.North)
-	speed := c.ramp.Update(p.Speed, dt)
+	speed := c.ramp.Update(c.wanted(p), dt)
 	point := c.course.At(c.progress, pose.Speed*previewS)
 	want := control.Wrap(point.HeadingRad - math.Atan(crossTrackGain*off))
 	diff := control.Difference(want, pose.Heading)
 	// The controller gets the wrapped error as its setpoint and 0 as its measurement: an angle itself would jump at ±π.
 	rate := c.turn.Update(diff, 0, point.CurvatureRadM*pose.Speed, dt)
+	if c.halted && speed == 0 { // it does not turn on the spot
+		c.turn.Reset()
+		rate = 0
+	}
 	c.out.Set(HeadingLoop{
 		Setpoint: want, Heading: pose.Heading, Error: diff, CrossTrack: off, YawRate: rate, Speed: speed,
-		Waypoint: uint32(c.course.Waypoint(c.progress)), Lap: c.progress.Laps, Progress: c.progress,
+		Waypoint: uint32(c.course.Waypoint(c.progress)), Lap: c.progress.Laps,
+		Halted: c.halted, Cruise: c.cruise, Progress: c.progress,
 	})
 	return nil
+}
+
+// standing is the speed below which the rover stands, in m/s: what the encoders still tell then is noise.
+const standing = 0.02
+
+// obey takes the commands. A halt is done when the rover stands, unless it is told to go on before.
+func (c *Drive) obey(pose Pose) {
+	for o, ok := c.halt.Next(); ok; o, ok = c.halt.Next() {
+		c.halted, c.halting = true, append(c.halting, o)
+	}
+	for o, ok := c.goOn.Next(); ok; o, ok = c.goOn.Next() {
+		for _, h := range c.halting {
+			h.Fail("the rover was told to go on before it stood")
+		}
+		c.halted, c.cruise, c.halting = false, o.Args.Speed, c.halting[:0]
+		o.Done("")
+	}
+	if c.halted && math.Abs(pose.Speed) < standing {
+		for _, h := range c.halting {
+			h.Done("the rover stands")
+		}
+		c.halting = c.halting[:0]
+	}
+}
+
+// wanted is how fast the rover is to be.
+func (c *Drive) wanted(p DriveParams) float64 {
+	switch {
+	case c.halted:
+		return 0
+	case c.cruise > 0:
+		return c.cruise
+	}
+	return p.Speed
 }
 
 // speed holds the wheels at their speeds. A turn takes precedence: what the outer wheel cannot do is taken from both.
