@@ -197,8 +197,8 @@ func (s *Station) Order(ctx context.Context, id command.ID, known command.State)
 		return g.entry, err
 	}
 	e, err := s.next(ctx, g)
-	if ctx.Err() != nil {
-		return e, nil // nothing has changed
+	if errors.Is(err, ctx.Err()) {
+		err = nil // nothing has changed
 	}
 	return e, err
 }
