@@ -74,6 +74,9 @@ const (
 	Failed   State = "failed" // with the reason; also refused, too late, or expired before it was sent
 )
 
+// States are all of them.
+func States() []State { return []State{Queued, Sent, Accepted, Done, Failed} }
+
 // Ended reports whether nothing follows.
 func (s State) Ended() bool { return s == Done || s == Failed }
 

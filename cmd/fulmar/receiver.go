@@ -90,7 +90,7 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 		return err
 	}
 	index := r.station.Index()
-	if r.web, err = web.New(web.Options{Hosts: s.Hosts, Insecure: r.keys == nil, Source: index, Exporter: export.New(index), Tail: hub, Logger: slog.Default()}); err != nil {
+	if r.web, err = web.New(web.Options{Hosts: s.Hosts, Insecure: r.keys == nil, Source: index, Exporter: export.New(index), Tail: hub, Orders: r.station, Logger: slog.Default()}); err != nil {
 		return err
 	}
 	r.window = observe.New(observe.Options{Ready: r.station.Ready, Profiles: s.Profiles})

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fulmar-io/fulmar/command"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
@@ -36,6 +37,7 @@ type query struct {
 	limit       int
 	format      string
 	lastEventID string
+	state       command.State
 }
 
 // param is one query parameter that a route takes.
@@ -59,6 +61,7 @@ var (
 	paramLimit       = param{name: "limit", set: setLimit}
 	paramFormat      = param{name: "format", required: true, set: setFormat}
 	paramDeviceNeed  = param{name: "device", required: true, set: setDevice}
+	paramState       = param{name: "state", set: setState}
 	paramLastEventID = param{name: "last_event_id", set: setLastEventID}
 )
 
@@ -135,6 +138,14 @@ func setDevice(q *query, v string) *problem {
 	}
 	q.device = v
 	return nil
+}
+
+func setState(q *query, v string) *problem {
+	if s := command.State(v); slices.Contains(command.States(), s) {
+		q.state = s
+		return nil
+	}
+	return badParameter("state", "want one of %v", command.States())
 }
 
 func setFrom(q *query, v string) *problem {

@@ -1,9 +1,11 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -31,6 +33,7 @@ type Options struct {
 	Source   ground.Source
 	Exporter ground.Exporter // nil: export answers 501
 	Tail     ground.Tail     // nil: live answers 501
+	Orders   Orders          // nil: commands answer 501
 	Logger   *slog.Logger    // nil: slog.Default
 	// Now is the ground's clock; nil means time.Now.
 	Now func() time.Time
@@ -90,8 +93,8 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	for _, rt := range s.routes() {
-		mux.Handle(apiPrefix+rt.path, s.route(rt))
+	for path, methods := range s.byPath() {
+		mux.Handle(apiPrefix+path, s.pick(methods))
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, newProblem(http.StatusNotFound, "no such path: %sopenapi.yaml lists those there are", apiPrefix))
@@ -118,6 +121,7 @@ const apiPrefix = "/api/v1/"
 
 // route is one path of the API. openapi.yaml describes each, and a test holds the two together.
 type route struct {
+	method string // default GET, with HEAD
 	path   string
 	params []param
 	handle func(w http.ResponseWriter, r *http.Request, q *query) error
@@ -134,17 +138,54 @@ func (s *Server) routes() []route {
 		{path: "machines/{device}/latest", handle: s.getLatest, params: []param{paramSeriesNeed}},
 		{path: "machines/{device}/range", handle: s.getRange, params: []param{paramSeriesNeed, paramFromNeed, paramToNeed, paramBuckets}},
 		{path: "machines/{device}/events", handle: s.getEvents, params: []param{paramFrom, paramTo, paramSeverity, paramLimit}},
+		{path: "machines/{device}/commands", handle: s.getCommands},
+		{path: "machines/{device}/commands", method: http.MethodPost, handle: s.postCommand},
+		{path: "orders/{id}", handle: s.getOrder, params: []param{paramState}, streams: true},
 		{path: "machines/{device}/export", handle: s.getExport, params: []param{paramFormat, paramFrom, paramTo, paramSeries}, streams: true},
 		{path: "live", handle: s.getLive, params: []param{paramDeviceNeed, paramSeries, paramFrom, paramLastEventID}, streams: true},
 	}
 }
 
-func (s *Server) route(rt route) http.Handler {
+// verb is the method by which a route is asked; HEAD is as GET.
+func (rt route) verb() string { return cmp.Or(rt.method, http.MethodGet) }
+
+// byPath returns the routes of each path by their methods.
+func (s *Server) byPath() map[string]map[string]route {
+	paths := make(map[string]map[string]route)
+	for _, rt := range s.routes() {
+		if paths[rt.path] == nil {
+			paths[rt.path] = make(map[string]route)
+		}
+		paths[rt.path][rt.verb()] = rt
+	}
+	return paths
+}
+
+// pick serves a path by the method that is asked for.
+func (s *Server) pick(methods map[string]route) http.Handler {
+	allowed := slices.Sorted(maps.Keys(methods))
+	if methods[http.MethodGet].path != "" {
+		allowed = slices.Insert(allowed, 1, http.MethodHead)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		rt, ok := methods[method]
+		if !ok {
+			s.notAllowed(w, r, allowed)
+			return
+		}
 		if err := s.serve(rt, w, r); err != nil {
 			s.fail(w, r, err)
 		}
 	})
+}
+
+func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request, allowed []string) {
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	s.fail(w, r, newProblem(http.StatusMethodNotAllowed, "%s: want %s", printable(r.Method), strings.Join(allowed, " or ")))
 }
 
 func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request) error {
@@ -197,9 +238,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			h.Set("Allow", "GET, HEAD")
-			s.fail(w, r, newProblem(http.StatusMethodNotAllowed, "%s: want GET or HEAD", printable(r.Method)))
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && !strings.HasPrefix(r.URL.Path, apiPrefix) {
+			s.notAllowed(w, r, []string{http.MethodGet, http.MethodHead})
 			return
 		}
 		if !s.hostAllowed(r) {
@@ -210,6 +250,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		if o := r.Header.Get("Origin"); o != "" && !sameOrigin(o, r.Host) {
 			s.fail(w, r, newProblem(http.StatusForbidden, "requests from pages of another origin are refused"))
 			return
+		}
+		if s.o.Insecure {
+			r = r.WithContext(context.WithValue(r.Context(), personKey{}, atBench))
 		}
 		next.ServeHTTP(w, r)
 	})
