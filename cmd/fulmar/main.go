@@ -58,7 +58,7 @@ func types() *fulmar.Types {
 
 // run is main without the process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := command()
+	root := rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -117,7 +117,7 @@ func hintFor(err error) string {
 	return stateHint(err)
 }
 
-func command() *cobra.Command {
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "fulmar",
 		Short: "Autonomous machines whose loops run on time and whose telemetry arrives whole",
@@ -145,7 +145,7 @@ Try first:  fulmar demo
 		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})))
 	}
-	root.AddCommand(demoCommand(), runCommand(), groundCommand(), keysCommand(), replayCommand(), exportCommand(), inspectCommand(), checkCommand(), doctorCommand(),
+	root.AddCommand(demoCommand(), runCommand(), groundCommand(), keysCommand(), replayCommand(), giveCommand(), exportCommand(), inspectCommand(), checkCommand(), doctorCommand(),
 		benchCommand(), versionCommand())
 	return root
 }
