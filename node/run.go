@@ -76,7 +76,7 @@ func (n *Node) execute(ctx context.Context) (e *sched.Executor, release func() e
 	tasks := n.Tasks()
 	tasks = tasks[:len(tasks)-1]
 	release = func() error { return nil }
-	if n.o.RealTime != nil {
+	if n.o.RealTime != nil && (n.o.RealTimeOnly || !raceDetector) {
 		try, cancel := context.WithCancel(ctx)
 		e = sched.NewExecutor(try, sched.Options{Now: n.now, RealTime: n.o.RealTime})
 		if err = e.Add(tasks...); err == nil {
