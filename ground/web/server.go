@@ -15,7 +15,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fulmar-io/fulmar/command"
 	"github.com/fulmar-io/fulmar/ground"
+	"github.com/fulmar-io/fulmar/secure/access"
 )
 
 // Defaults of Options.
@@ -40,6 +42,8 @@ type Options struct {
 	// Hosts are names, besides localhost and addresses of loopback, under which a browser may reach this server over
 	// loopback: that of a proxy on the same host. If it is not empty it is the list for every other interface as well.
 	Hosts []string
+	// Access lets people and programs in. Nil lets everybody do everything: for the bench.
+	Access *access.Gate
 	// Insecure has the page say, on top, that anybody can connect to this ground.
 	Insecure bool
 	// MaxLive is how many live streams may be open; each costs up to about 4 MB while it catches up.
@@ -125,12 +129,17 @@ type route struct {
 	path   string
 	params []param
 	handle func(w http.ResponseWriter, r *http.Request, q *query) error
+	role   command.Role // who may, at least. Default Viewer
+	open   bool         // for everybody
 	// streams marks an answer that takes as long as it takes: no deadline, and a limit of its own.
 	streams bool
 }
 
 func (s *Server) routes() []route {
 	return []route{
+		{path: "session", handle: s.getSession},
+		{path: "session", method: http.MethodPost, handle: s.postSession, open: true, streams: true},
+		{path: "session", method: http.MethodDelete, handle: s.deleteSession},
 		{path: "openapi.yaml", handle: serveOpenAPI, streams: true},
 		{path: "machines", handle: s.getMachines},
 		{path: "machines/{device}", handle: s.getMachine},
@@ -139,7 +148,7 @@ func (s *Server) routes() []route {
 		{path: "machines/{device}/range", handle: s.getRange, params: []param{paramSeriesNeed, paramFromNeed, paramToNeed, paramBuckets}},
 		{path: "machines/{device}/events", handle: s.getEvents, params: []param{paramFrom, paramTo, paramSeverity, paramLimit}},
 		{path: "machines/{device}/commands", handle: s.getCommands},
-		{path: "machines/{device}/commands", method: http.MethodPost, handle: s.postCommand},
+		{path: "machines/{device}/commands", method: http.MethodPost, handle: s.postCommand, role: command.Operator},
 		{path: "orders/{id}", handle: s.getOrder, params: []param{paramState}, streams: true},
 		{path: "machines/{device}/export", handle: s.getExport, params: []param{paramFormat, paramFrom, paramTo, paramSeries}, streams: true},
 		{path: "live", handle: s.getLive, params: []param{paramDeviceNeed, paramSeries, paramFrom, paramLastEventID}, streams: true},
@@ -189,6 +198,9 @@ func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request, allowed []st
 }
 
 func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request) error {
+	if err := s.permit(rt, w, r); err != nil {
+		return err
+	}
 	q, err := parseQuery(r.URL.RawQuery, rt.params)
 	if err != nil {
 		return err
@@ -199,6 +211,8 @@ func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if rt.streams {
+		r, end := whilePermitted(r)
+		defer end()
 		return rt.handle(w, r, q)
 	}
 	if err := writeWithin(http.NewResponseController(w), s.o.QueryTimeout+s.o.WriteTimeout); err != nil {
@@ -251,10 +265,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			s.fail(w, r, newProblem(http.StatusForbidden, "requests from pages of another origin are refused"))
 			return
 		}
-		if s.o.Insecure {
-			r = r.WithContext(context.WithValue(r.Context(), personKey{}, atBench))
-		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, s.identify(r))
 	})
 }
 
