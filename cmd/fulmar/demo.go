@@ -103,11 +103,15 @@ func demo(c *cobra.Command, o demoOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	page, err := r.signInURL("demo")
+	if err != nil {
+		return errors.Join(err, r.abandon())
+	}
 	groundCtx, stopGround := context.WithCancel(context.WithoutCancel(c.Context()))
 	defer stopGround()
 	groundEnded := make(chan error, 1)
 	go func() { groundEnded <- r.run(groundCtx) }()
-	fmt.Fprintf(c.ErrOrStderr(), "The rover drives. Its page: %s\n", r.url)
+	fmt.Fprintf(c.ErrOrStderr(), "The rover drives. Its page: %s\n", page)
 
 	n, err := demoNode(machine, o.components, r.broker.MQTT(), rings)
 	started := time.Now()

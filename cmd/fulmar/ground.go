@@ -40,6 +40,9 @@ over both from the flags.`,
 			if r.enroll != nil {
 				fmt.Fprintf(c.ErrOrStderr(), "enrolls at    %s\n", r.enroll.Addr())
 			}
+			if r.gate != nil && r.gate.Empty() {
+				fmt.Fprintf(c.ErrOrStderr(), "nobody can sign in to the page yet: fulmar users add NAME --role admin --data %s\n", s.Data)
+			}
 			return r.run(c.Context())
 		},
 	}

@@ -27,7 +27,7 @@ import (
 )
 
 type inspectOptions struct {
-	verify, reindex, dead, resend, json bool
+	verify, reindex, dead, resend, orders, json bool
 }
 
 func inspectCommand() *cobra.Command {
@@ -45,7 +45,8 @@ The exit status is 1 if --verify finds damage.`,
 	c.Flags().BoolVar(&o.reindex, "reindex", false, "of a ground: build the index again from the frames")
 	c.Flags().BoolVar(&o.dead, "dead", false, "of a machine: list the frames that the ground refused")
 	c.Flags().BoolVar(&o.resend, "resend", false, "of a machine: put the refused frames back into the spool")
-	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object on stdout")
+	c.Flags().BoolVar(&o.orders, "orders", false, "list the commands that were given, by whom, and what became of them")
+	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object on stdout; of --orders one a line")
 	return c
 }
 
@@ -70,6 +71,12 @@ func inspect(c *cobra.Command, path string, o inspectOptions) (err error) {
 		defer func() { err = errors.Join(err, unlock()) }()
 	}
 	switch {
+	case o.orders && has("frames"):
+		return groundOrders(c, path, o.json)
+	case o.orders && has("spool"):
+		return machineOrders(c, path, "spool", o.json)
+	case o.orders && isSpool:
+		return machineOrders(c, filepath.Dir(filepath.Clean(path)), filepath.Base(filepath.Clean(path)), o.json)
 	case has("frames"):
 		if o.dead || o.resend {
 			return &usageError{err: fmt.Errorf("%s is a ground's: dead letters are with the machines", path)}

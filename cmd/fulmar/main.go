@@ -145,7 +145,7 @@ Try first:  fulmar demo
 		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})))
 	}
-	root.AddCommand(demoCommand(), runCommand(), groundCommand(), keysCommand(), replayCommand(), giveCommand(), exportCommand(), inspectCommand(), checkCommand(), doctorCommand(),
+	root.AddCommand(demoCommand(), runCommand(), groundCommand(), keysCommand(), usersCommand(), replayCommand(), giveCommand(), exportCommand(), inspectCommand(), checkCommand(), doctorCommand(),
 		benchCommand(), versionCommand())
 	return root
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/fulmar-io/fulmar/ground/web"
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/observe"
+	"github.com/fulmar-io/fulmar/secure/access"
 	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
@@ -37,6 +38,7 @@ type receiver struct {
 	keysDir  string
 	keys     *identity.Keyring // nil where it is insecure
 	enroll   *enroll.Server    // nil where devices are not enrolled
+	gate     *access.Gate      // nil where it is insecure
 }
 
 // openReceiver starts everything but the station's loop.
@@ -89,8 +91,11 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 		}
 		return err
 	}
+	if err := r.openGate(s); err != nil {
+		return err
+	}
 	index := r.station.Index()
-	if r.web, err = web.New(web.Options{Hosts: s.Hosts, Insecure: r.keys == nil, Source: index, Exporter: export.New(index), Tail: hub, Orders: r.station, Logger: slog.Default()}); err != nil {
+	if r.web, err = web.New(web.Options{Hosts: s.Hosts, Access: r.gate, Insecure: r.keys == nil, Source: index, Exporter: export.New(index), Tail: hub, Orders: r.station, Logger: slog.Default()}); err != nil {
 		return err
 	}
 	r.window = observe.New(observe.Options{Ready: r.station.Ready, Profiles: s.Profiles})
@@ -105,6 +110,20 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 	r.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	r.http.RegisterOnShutdown(r.web.Close)
 	go func() { r.served <- r.http.Serve(listener) }()
+	return nil
+}
+
+// openGate lets in who has an account, unless everybody is.
+func (r *receiver) openGate(s station.Settings) (err error) {
+	if r.keys == nil {
+		return nil
+	}
+	if r.gate, err = access.Open(access.Options{Accounts: accountsIn(s.Data), Logger: slog.Default()}); err != nil {
+		return err
+	}
+	if at, ok := r.listener.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+		slog.Warn("the page is without TLS on an address that others reach: passwords can be read on their way; put a proxy with TLS before it", "http", s.HTTP)
+	}
 	return nil
 }
 
@@ -176,9 +195,17 @@ func (r *receiver) run(ctx context.Context) error {
 	defer stopFollowing()
 	followed := make(chan error, 1)
 	go func() { followed <- r.follow(followCtx) }()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if r.gate != nil {
+			r.gate.Run(followCtx)
+		}
+	}()
 	err := r.station.Run(ctx)
 	stopFollowing()
 	err = errors.Join(err, <-followed)
+	<-watched
 	if r.enroll != nil {
 		err = errors.Join(err, r.enroll.Close())
 	}
@@ -221,4 +248,13 @@ func inUse(err error) error {
 		return &hintedError{err: err, hint: "another fulmar runs on this data; stop it, or choose another folder with --data"}
 	}
 	return err
+}
+
+// signInURL is the page's address, which lets in whoever has it, as an admin, once within ten minutes. What is behind the # a browser tells no server.
+func (r *receiver) signInURL(name string) (string, error) {
+	if r.gate == nil {
+		return r.url, nil
+	}
+	secret, err := r.gate.NewLink(name, access.Admin)
+	return r.url + "/#signin=" + secret, err
 }

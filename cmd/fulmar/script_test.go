@@ -75,7 +75,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": scriptExits, "ports": scriptPorts, "ready": scriptReady, "json": scriptJSON, "flip": scriptFlip, "cut": scriptCut,
-			"newer": scriptNewer, "noise": scriptNoise, "capture": scriptCapture,
+			"newer": scriptNewer, "noise": scriptNoise, "capture": scriptCapture, "eventually": scriptEventually, "setenv": scriptSetenv,
 		},
 	})
 }
@@ -110,6 +110,38 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// scriptSetenv sets a variable to the first line of a file: setenv FULMAR_TOKEN token.
+func scriptSetenv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: setenv NAME FILE")
+	}
+	line, _, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
+	ts.Setenv(args[0], line)
+}
+
+// scriptEventually runs a program until it ends with a status: eventually 0 fulmar command rover.
+func scriptEventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually STATUS PROGRAM [ARGUMENT]...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(time.Minute); ; {
+		got := 0
+		var ended *exec.ExitError
+		if err := ts.Exec(args[1], args[2:]...); errors.As(err, &ended) {
+			got = ended.ExitCode()
+		}
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("it ends with %d, want %d", got, want)
+		}
+		<-time.After(100 * time.Millisecond)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 // Options of a Book.
 type Options struct {
 	Disk env.Disk
-	Dir  string // of the log. Default "orders"
+	Dir  string // of the log. Default DefaultDir
 	// Keys are the ground's, to sign with. Nil sends in the clear: for the bench.
 	Keys *identity.Keyring
 	// Random draws ids, and the name of this process.
@@ -29,6 +29,9 @@ type Options struct {
 	// Bytes bounds the log; beyond it the oldest entries go. Default 64 MiB, at least 4.
 	Bytes int64
 }
+
+// DefaultDir is where a ground's log of orders is, on its disk.
+const DefaultDir = "orders"
 
 // Limits of a Book.
 const (
@@ -136,7 +139,7 @@ type item struct {
 // Open opens the book. What had not ended goes on.
 func Open(now Time, o Options) (*Book, error) {
 	if o.Dir == "" {
-		o.Dir = "orders"
+		o.Dir = DefaultDir
 	}
 	o.Bytes = max(o.Bytes, 4<<20)
 	b := &Book{o: o, devices: make(map[string]*device), ids: make(map[command.ID]*item)}
@@ -375,4 +378,23 @@ func (b *Book) Unsettled() map[string]time.Time {
 // settled reports whether the machine has said what became of it, or will not.
 func (it *item) settled() bool {
 	return it.State == command.Done || it.State == command.Failed && !it.Unknown
+}
+
+// Read calls f with each change of an order in a ground's log, the oldest first, and with an error for one that is damaged. It may be read
+// beside the ground that writes it.
+func Read(disk env.Disk, dir string, f func(Entry, error)) (err error) {
+	log, err := seglog.Open(disk, dir, seglog.Options{MaxRecord: maxLine, ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("orders: %w", err)
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	for i := log.First(); i < log.Next(); i++ {
+		var e Entry
+		line, err := log.ReadAt(i, nil)
+		if err == nil {
+			err = json.Unmarshal(line, &e)
+		}
+		f(e, err)
+	}
+	return nil
 }
