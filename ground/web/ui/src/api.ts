@@ -1,5 +1,7 @@
 // The ground's API as openapi.yaml describes it: types and requests. Times are milliseconds since 1970 UTC.
 
+import { access } from "./session.ts";
+
 export type Status = "unknown" | "starting" | "ok" | "degraded" | "failed" | "stopped";
 export const severities = ["none", "debug", "info", "warning", "error", "critical"] as const;
 export type Severity = (typeof severities)[number];
@@ -101,6 +103,32 @@ export interface Sample {
   v: number | boolean | string | null;
 }
 
+export interface Argument {
+  type?: string;
+  description?: string;
+  minimum?: number;
+  maximum?: number;
+  default?: string | number | boolean;
+  enum?: (string | number)[];
+}
+
+export interface Command {
+  name: string;
+  doc: string;
+  risk: "safe" | "caution" | "danger";
+  role: "operator" | "admin";
+  arguments: { properties?: Record<string, Argument>; required?: string[] };
+}
+
+export interface Order {
+  id: string;
+  name: string;
+  by: string;
+  state: "queued" | "sent" | "accepted" | "done" | "failed";
+  text: string;
+  given_ms: number;
+}
+
 // What one answer may hold; the server refuses more.
 export const maxSeries = 64;
 export const maxBuckets = 10_000;
@@ -118,6 +146,7 @@ export class ApiError extends Error {
 
 /** Turns an answer that is not OK into an ApiError with the server's own words, and what it says to do. */
 export async function refusal(res: Response): Promise<ApiError> {
+  if (res.status === 401) access.lost();
   try {
     const p = (await res.json()) as { detail?: string; parameter?: string; hint?: string };
     const detail = p.detail ?? res.statusText;
@@ -185,6 +214,17 @@ export async function getRange(q: RangeQuery, signal: AbortSignal): Promise<Trac
 export async function listEvents(device: string, severity: Severity, limit: number): Promise<MachineEvent[]> {
   const p = new URLSearchParams({ severity, limit: String(limit) });
   return (await get<{ events: MachineEvent[] }>(`${path("machines", device, "events")}?${p}`)).events;
+}
+
+export async function listCommands(device: string): Promise<{ declared: Command[]; orders: Order[] }> {
+  return get(path("machines", device, "commands"));
+}
+
+export async function giveCommand(device: string, name: string, args: Record<string, string>): Promise<Order> {
+  const body = JSON.stringify({ name, arguments: args });
+  const res = await fetch(path("machines", device, "commands"), { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  if (!res.ok) throw await refusal(res);
+  return (await res.json()) as Order;
 }
 
 export function exportURL(device: string, format: "csv" | "mcap", series: string[], from: number, to: number): string {

@@ -7,7 +7,7 @@ import * as f from "./format.ts";
 import { setShortcuts, shortcuts, shortcutsOn } from "./keys.ts";
 
 /** A modal dialog: the browser keeps the focus inside and gives it back. */
-function Dialog(p: { title: string; id: string; close: () => void; children: ComponentChildren }) {
+export function Dialog(p: { title: string; id: string; close: () => void; children: ComponentChildren }) {
   const ref = useRef<HTMLDialogElement>(null);
   useEffect(() => ref.current?.showModal(), []);
   return (

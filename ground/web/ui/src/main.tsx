@@ -1,9 +1,11 @@
 import { render } from "preact";
+import { useRef } from "preact/hooks";
 import "uplot/dist/uPlot.min.css";
 import "./style/base.css";
 import "./style/frame.css";
 import "./style/plots.css";
 import "./style/state.css";
+import "./style/account.css";
 import "./style/narrow.css";
 import { App, type Tab } from "./app.ts";
 import { useChannel } from "./channel.ts";
@@ -11,12 +13,15 @@ import { Dialogs } from "./dialogs.tsx";
 import { onTick } from "./frames.ts";
 import { exposeDebug } from "./debug.ts";
 import { listenKeys } from "./keys.ts";
+import { Commands } from "./panels/commands.tsx";
 import { EventsPanel } from "./panels/events.tsx";
 import { Components, Tasks } from "./panels/health.tsx";
 import { LedgerPanel } from "./panels/ledger.tsx";
 import { Machines } from "./panels/machines.tsx";
 import { SeriesPanel } from "./panels/series.tsx";
 import { Plots } from "./plots.tsx";
+import { access } from "./session.ts";
+import { SignIn } from "./signin.tsx";
 import { TimeBar } from "./timebar.tsx";
 import { Banners, TopBar } from "./topbar.tsx";
 
@@ -46,6 +51,7 @@ function Page({ app }: { app: App }) {
         <Plots app={app} />
         <aside class="right" aria-label="State of the machine">
           <LedgerPanel app={app} />
+          <Commands app={app} />
           <Components app={app} />
           <EventsPanel app={app} />
           <Tasks app={app} />
@@ -63,9 +69,32 @@ function Page({ app }: { app: App }) {
   );
 }
 
+/** The page, once somebody has signed in; it stays below the sign-in when a session has ended. */
+function Root({ app }: { app: App }) {
+  useChannel(access.changed);
+  const begun = useRef(false);
+  if (access.session && !begun.current) {
+    begun.current = true;
+    app.start();
+  }
+  return (
+    <>
+      {begun.current && (
+        <div class="below" inert={!access.session}>
+          <Page app={app} />
+        </div>
+      )}
+      <SignIn />
+    </>
+  );
+}
+
 const app = new App();
 listenKeys(app);
 exposeDebug(app);
 onTick(() => app.tick.emit());
-render(<Page app={app} />, document.getElementById("app")!);
-app.start();
+access.changed.listen(() => {
+  if (access.session) app.live.retryNow();
+});
+render(<Root app={app} />, document.getElementById("app")!);
+void access.begin();

@@ -3,6 +3,7 @@ import type { App } from "./app.ts";
 import { useChannel } from "./channel.ts";
 import * as f from "./format.ts";
 import { StatusWord } from "./glyph.tsx";
+import { access } from "./session.ts";
 
 export function TopBar({ app }: { app: App }) {
   useChannel(app.ui, app.state, app.link, app.tick);
@@ -31,10 +32,24 @@ export function TopBar({ app }: { app: App }) {
       <button class="quiet" id="theme" title="Dark or light (t)" onClick={() => app.cycleTheme()}>
         {app.scheme() === "dark" ? "Dark" : "Light"}
       </button>
+      <Account />
       <button class="quiet" id="help" title="Keyboard and help (?)" onClick={() => app.set({ help: true })}>
         ?<span class="hidden"> Help</span>
       </button>
     </header>
+  );
+}
+
+/** Who has signed in, and the way out. */
+function Account() {
+  useChannel(access.changed);
+  const s = access.session;
+  if (!s?.login) return null;
+  return (
+    <button class="quiet" id="account" title={`${s.name} has signed in as ${s.role}`} onClick={() => void access.signOut()}>
+      {s.name}
+      <span class="muted"> {s.role}</span> · Sign out
+    </button>
   );
 }
 
