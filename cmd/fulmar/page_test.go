@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,10 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fulmar-io/fulmar/secure/access"
 )
 
 // needs skips a test for want of a tool, unless nothing may be skipped.
@@ -121,16 +126,14 @@ func waitReady(ctx context.Context, url string) error {
 	}
 }
 
-// The page in Chromium, before a rover and a ground in processes of their own, while the ground is killed and the link cut.
-func TestThePageAgainstARunningMachine(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a minute")
-	}
+// pageTools returns what runs the page's tests, and where they are.
+func pageTools(t *testing.T) (nodeJS, ui string) {
+	t.Helper()
 	ui, err := filepath.Abs("../../ground/web/ui")
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodeJS, err := exec.LookPath("node")
+	nodeJS, err = exec.LookPath("node")
 	needs(t, "node", err == nil)
 	chromium := os.Getenv("CHROMIUM")
 	if chromium == "" {
@@ -140,7 +143,62 @@ func TestThePageAgainstARunningMachine(t *testing.T) {
 	needs(t, "chromium", err == nil)
 	_, err = os.Stat(filepath.Join(ui, "node_modules"))
 	needs(t, "the page's node_modules (npm ci)", err == nil)
+	return nodeJS, ui
+}
 
+// People sign in to the page of a demo, and command its rover, in Chromium.
+func TestSigningInToThePage(t *testing.T) {
+	nodeJS, ui := pageTools(t)
+	dir, page := t.TempDir(), freePort(t)
+	accounts := accountsIn(filepath.Join(dir, "ground"))
+	if err := makeFolder(accounts.Path); err != nil {
+		t.Fatal(err)
+	}
+	const password = "correct horse battery"
+	if err := errors.Join(accounts.Add("ada", access.Operator, password), accounts.Add("vic", access.Viewer, password)); err != nil {
+		t.Fatal(err)
+	}
+	demo := child("fulmar", "demo", "--data", dir, "--http", page, "--mqtt", "127.0.0.1:0")
+	demo.cmd.Env = append(demo.cmd.Env, insecure+"=false")
+	demo.cmd.Stderr = nil
+	stderr, err := demo.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := demo.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = demo.end(syscall.SIGTERM) }()
+	link := ""
+	lines := bufio.NewScanner(stderr)
+	for link == "" && lines.Scan() {
+		if i := strings.Index(lines.Text(), "http://"); i >= 0 {
+			link = lines.Text()[i:]
+		}
+	}
+	go func() {
+		for lines.Scan() { // what it says further is nobody's
+		}
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if err := waitReady(ctx, "http://"+page); err != nil || !strings.Contains(link, "#signin=") {
+		t.Fatal(link, err)
+	}
+	cmd := exec.CommandContext(ctx, nodeJS, "--test", "--test-concurrency=1", "test/signin.test.mjs")
+	cmd.Dir = ui
+	cmd.Env = append(os.Environ(), "FULMAR_URL=http://"+page, "FULMAR_LINK="+link, "FULMAR_PASSWORD="+password)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatal(fmt.Errorf("%w\n%s", err, out))
+	}
+}
+
+// The page in Chromium, before a rover and a ground in processes of their own, while the ground is killed and the link cut.
+func TestThePageAgainstARunningMachine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	nodeJS, ui := pageTools(t)
 	dir := t.TempDir()
 	mqtt, page := freePort(t), freePort(t)
 	url := "http://" + page
