@@ -36,7 +36,7 @@ func newHost(addr string) *host {
 func (h *host) start() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s, err := web.New(web.Options{Source: h.double, Exporter: h.double, Tail: h.hub, Logger: slog.New(slog.DiscardHandler), Heartbeat: time.Second})
+	s, err := web.New(web.Options{Source: h.double, Exporter: h.double, Tail: h.hub, Orders: new(commanded), Logger: slog.New(slog.DiscardHandler), Heartbeat: time.Second})
 	if err != nil {
 		return err
 	}

@@ -320,6 +320,22 @@ test("machines, health, timing, ledger and events are told", { skip }, () =>
     assert.match(await text("#forecast"), /No forecast/);
   }));
 
+test("a command that may do harm wants the machine's name", { skip }, () =>
+  with_({ search: one }, async (g) => {
+    await g.settled();
+    await g.page.locator('[data-command="battery/cut"]').click();
+    await g.page.locator("#commanddialog input[name=after_s]").fill("3");
+    assert.equal(await g.page.locator("#give").isDisabled(), true);
+    await g.page.locator("#confirm").fill("rove");
+    assert.equal(await g.page.locator("#give").isDisabled(), true);
+    await g.page.keyboard.press("Enter");
+    await g.page.locator("#confirm").fill("rover");
+    await g.page.locator("#give").click();
+    await g.page.locator('.orders [data-order="battery/cut"][data-state="done"]').waitFor();
+    assert.equal(await g.page.locator(".orders li").count(), 1);
+    assert.match((await g.page.locator(".orders .text").textContent()) ?? "", /after_s 3/);
+  }));
+
 for (const scheme of ["dark", "light"])
   test(`a phone, ${scheme}`, { skip }, () =>
     with_({ search: "?m=rover", width: 390, height: 844, scheme, touch: true }, async (g) => {
