@@ -20,15 +20,16 @@ import (
 	"github.com/fulmar-io/fulmar/link/file"
 	"github.com/fulmar-io/fulmar/link/mqtt"
 	"github.com/fulmar-io/fulmar/link/nats"
+	"github.com/fulmar-io/fulmar/link/serial"
 	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
 // ErrScheme is wrapped by the errors about a URL that names no carrier.
-var ErrScheme = errors.New("no link has this scheme; links are mqtt://host:port, mqtts://host:port, nats://host:port, tls://host:port and file:///folder")
+var ErrScheme = errors.New("no link has this scheme; links are mqtt://host:port, mqtts://host:port, nats://host:port, tls://host:port, serial:///port and file:///folder")
 
 // Settings are how a link is written: its URL alone, or a mapping.
 type Settings struct {
-	URL       URL           `config:"url" required:"true" doc:"where to: mqtt://host:port, mqtts://host:port, nats://host:port, tls://host:port or file:///folder"`
+	URL       URL           `config:"url" required:"true" doc:"where to: mqtt://host:port, mqtts://host:port, nats://host:port, tls://host:port, serial:///port or file:///folder"`
 	Version   mqtt.Version  `doc:"of MQTT; auto tries 5 and falls back to 3.1.1, and remembers it per broker"`
 	KeepAlive time.Duration `doc:"how long the connection may be idle before it is tried; twice as long without a sign of life, and it is cut" min:"1s" max:"18h"`
 	CA        string        `config:"ca" doc:"file of certificate authorities (PEM) that the other end's certificate is held against, by its host's name; empty for those of our keys, by its role, or without keys the system's"`
@@ -57,6 +58,9 @@ func (s *Settings) UnmarshalText(b []byte) error {
 func (s *Settings) Complete() {
 	if s.KeepAlive == 0 {
 		s.KeepAlive = mqtt.DefaultKeepAlive
+		if strings.HasPrefix(string(s.URL), "serial:") {
+			s.KeepAlive = serial.DefaultKeepAlive
+		}
 	}
 }
 
@@ -92,6 +96,9 @@ func (s *Settings) parse() (*url.URL, error) {
 		return u, mqtt.CheckURL(string(s.URL))
 	case "nats", "tls":
 		return u, nats.CheckURL(string(s.URL))
+	case "serial":
+		_, _, err := serial.ParseURL(string(s.URL))
+		return u, err
 	case "file":
 		if u.Host != "" || u.Path == "" || u.Path == "/" {
 			return u, fmt.Errorf("%q names no folder; write file:///path/of/folder", u)
@@ -105,7 +112,7 @@ func (s *Settings) parse() (*url.URL, error) {
 // over the others too.
 func (s Settings) Secure() bool {
 	u, err := s.parse()
-	return err != nil || u.Scheme == "mqtts" || u.Scheme == "tls" || u.Scheme == "file" // a URL that is wrong is told otherwise
+	return err != nil || u.Scheme == "mqtts" || u.Scheme == "tls" || u.Scheme == "serial" || u.Scheme == "file" // a URL that is wrong is told otherwise
 }
 
 // Dialer returns the machine's end of the link. keys, if not nil, are what it shows and trusts.
@@ -119,6 +126,9 @@ func (s Settings) Dialer(device string, keys *identity.Keyring) (link.Dialer, er
 		return mqtt.Dialer{URL: string(s.URL), Device: device, Version: s.Version, KeepAlive: s.KeepAlive, TLS: t}, nil
 	case "nats", "tls":
 		return nats.Dialer{URL: string(s.URL), Device: device, KeepAlive: s.KeepAlive, TLS: t}, nil
+	case "serial":
+		port, baud, err := serial.ParseURL(string(s.URL))
+		return serial.Dialer{Path: port, Device: device, Options: serial.Options{Baud: baud, KeepAlive: s.KeepAlive}}, err
 	}
 	return file.Dialer{Dir: folder(u), Device: device}, nil
 }
@@ -140,7 +150,14 @@ func (s Settings) Listen(ctx context.Context, queue string, keys *identity.Keyri
 		return nats.Listen(string(s.URL), queue, gonats.Secure(t))
 	}
 	if queue != "" {
-		return nil, fmt.Errorf("link %s: a folder has no queue that grounds could share", s.URL.Redacted())
+		return nil, fmt.Errorf("link %s: neither a folder nor a line has a queue that grounds could share", s.URL.Redacted())
+	}
+	if u.Scheme == "serial" {
+		port, baud, err := serial.ParseURL(string(s.URL))
+		if err != nil {
+			return nil, err
+		}
+		return serial.Listen(port, serial.Options{Baud: baud, KeepAlive: s.KeepAlive})
 	}
 	return file.Listen(folder(u), file.Options{})
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/link/carrier"
 	"github.com/fulmar-io/fulmar/link/mqtt"
+	"github.com/fulmar-io/fulmar/link/serial"
 	"github.com/fulmar-io/fulmar/secure/identity/identitytest"
 )
 
@@ -44,6 +45,14 @@ func TestWhatIsNoLink(t *testing.T) {
 		{carrier.Settings{URL: "nats://"}, "want nats://host:port"},
 		{carrier.Settings{URL: "file://folder/x"}, "names no folder"},
 		{carrier.Settings{URL: "file:///"}, "names no folder"},
+		{carrier.Settings{URL: "serial://dev/ttyUSB0"}, "names no port"},
+		{carrier.Settings{URL: "serial:///dev/"}, "names no port"},
+		{carrier.Settings{URL: "serial:///dev/ttyUSB0?baud=300"}, `baud "300": want 1200 to 12000000`},
+		{carrier.Settings{URL: "serial:///dev/ttyUSB0?baud=fast"}, `baud "fast"`},
+		{carrier.Settings{URL: "serial:///dev/ttyUSB0?parity=even"}, `"parity": all that`},
+		{carrier.Settings{URL: "serial:///dev/ttyUSB0?baud=9600&baud=57600"}, "once"},
+		{carrier.Settings{URL: "serial:///dev/ttyUSB0", CA: "x"}, "certificates are for mqtts"},
+		{carrier.Settings{URL: "serial:///dev/ttyUSB0", Version: mqtt.V5}, "has no version"},
 		{carrier.Settings{URL: "mqtt://a:secret@[::1"}, "not a URL"},
 		{carrier.Settings{URL: "mqtt://a", CA: "x"}, "certificates are for mqtts"},
 		{carrier.Settings{URL: "mqtts://a", Cert: "x"}, "come together"},
@@ -54,7 +63,7 @@ func TestWhatIsNoLink(t *testing.T) {
 			t.Errorf("%+v: %v", c.s, err)
 		}
 	}
-	for _, url := range []carrier.URL{"mqtt://a", "mqtts://a:8883", "nats://a:1", "tls://a", "file:///a/b"} {
+	for _, url := range []carrier.URL{"mqtt://a", "mqtts://a:8883", "nats://a:1", "tls://a", "file:///a/b", "serial:///dev/ttyUSB0", "serial:///dev/serial/by-id/usb-x?baud=9600"} {
 		s := carrier.Settings{URL: url}
 		if err := s.Validate(); err != nil {
 			t.Errorf("%s: %v", url, err)
@@ -65,9 +74,41 @@ func TestWhatIsNoLink(t *testing.T) {
 	}
 }
 
-func TestSharedFolder(t *testing.T) {
-	_, err := carrier.Settings{URL: carrier.URL("file://" + filepath.ToSlash(t.TempDir()))}.Listen(t.Context(), "queue", nil)
-	if err == nil || !strings.Contains(err.Error(), "no queue") {
+func TestNoQueue(t *testing.T) {
+	for _, url := range []string{"file://" + filepath.ToSlash(t.TempDir()), "serial:///dev/ttyUSB0"} {
+		_, err := carrier.Settings{URL: carrier.URL(url)}.Listen(t.Context(), "queue", nil)
+		if err == nil || !strings.Contains(err.Error(), "has a queue") {
+			t.Error(err)
+		}
+	}
+}
+
+// A serial line is found in its URL, at both ends, and is tried more often than a broker.
+func TestSerial(t *testing.T) {
+	for url, want := range map[carrier.URL]serial.Dialer{
+		"serial:///dev/ttyUSB0":           {Path: "/dev/ttyUSB0", Device: "d", Options: serial.Options{Baud: 57600, KeepAlive: 5 * time.Second}},
+		"serial:///dev/ttyUSB0?baud=9600": {Path: "/dev/ttyUSB0", Device: "d", Options: serial.Options{Baud: 9600, KeepAlive: 5 * time.Second}},
+		"serial:///COM3":                  {Path: "COM3", Device: "d", Options: serial.Options{Baud: 57600, KeepAlive: 5 * time.Second}},
+	} {
+		s := carrier.Settings{URL: url}
+		s.Complete()
+		d, err := s.Dialer("d", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := d.(serial.Dialer)
+		if got.Path != want.Path || got.Device != want.Device || got.Options.Baud != want.Options.Baud || got.Options.KeepAlive != want.Options.KeepAlive {
+			t.Errorf("%s: %+v", url, got)
+		}
+	}
+	r, err := carrier.Settings{URL: "serial:///dev/no-such-port?baud=9600"}.Listen(t.Context(), "", nil)
+	if err != nil {
+		t.Fatal(err) // the port may be plugged in later
+	}
+	if r.String() != "serial:///dev/no-such-port?baud=9600" {
+		t.Error(r)
+	}
+	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -149,7 +190,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	for url, want := range map[string]bool{"mqtts://a": true, "tls://a": true, "file:///x": true, "mqtt://a": false, "nats://a": false} {
+	for url, want := range map[string]bool{"mqtts://a": true, "tls://a": true, "file:///x": true, "serial:///x": true, "mqtt://a": false, "nats://a": false} {
 		if s := (carrier.Settings{URL: carrier.URL(url)}); s.Secure() != want {
 			t.Errorf("%s: secure %t", url, s.Secure())
 		}

@@ -2,6 +2,7 @@
 //
 //	mqtt://[user[:password]@]host[:port]   MQTT 5 or 3.1.1; mqtts:// with TLS
 //	nats://[user:password@]host[:port]     NATS; tls:// with TLS
+//	serial:///dev/ttyUSB0[?baud=57600]     a serial line, a machine at its other end; serial:///COM3 on Windows
 //	file:///folder                         a folder that is carried by hand
 //
 // It imports the rooms of the carriers beside it, so that they need not know each other, and is imported by whoever builds

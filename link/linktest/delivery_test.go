@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"path/filepath"
 	"testing"
 	"time"
@@ -24,6 +26,7 @@ import (
 	"github.com/fulmar-io/fulmar/link/linktest"
 	"github.com/fulmar-io/fulmar/link/mqtt"
 	"github.com/fulmar-io/fulmar/link/nats"
+	"github.com/fulmar-io/fulmar/link/serial"
 	"github.com/fulmar-io/fulmar/ring"
 	"github.com/fulmar-io/fulmar/telemetry"
 	"github.com/fulmar-io/fulmar/telemetry/frame"
@@ -74,6 +77,20 @@ func TestDelivery(t *testing.T) {
 		{"file", func(t *testing.T) (link.Dialer, link.Receiver, *linktest.Proxy) {
 			dir, o := t.TempDir(), file.Options{Poll: 2 * time.Millisecond, Logger: quiet}
 			return file.Dialer{Dir: dir, Device: device, Options: o}, must[*file.Receiver](t)(file.Listen(dir, o)), nil
+		}},
+		{"serial", func(t *testing.T) (link.Dialer, link.Receiver, *linktest.Proxy) {
+			l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) // a terminal server's
+			t.Cleanup(func() { _ = l.Close() })
+			p := linktest.NewProxy(t, l.Addr().String())
+			o := serial.Options{Baud: serial.MaxBaud, Logger: quiet}
+			o.Open = func(context.Context) (io.ReadWriteCloser, error) { return net.Dial("tcp", p.Address()) }
+			d := serial.Dialer{Path: "line", Device: device, Options: o}
+			o.Open = func(ctx context.Context) (io.ReadWriteCloser, error) {
+				stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+				defer stop()
+				return l.Accept()
+			}
+			return d, must[*serial.Receiver](t)(serial.Listen("line", o)), p
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

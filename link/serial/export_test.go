@@ -1,0 +1,4 @@
+package serial
+
+// OpenPort is openPort, for tests.
+var OpenPort = openPort
