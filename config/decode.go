@@ -122,7 +122,7 @@ func (d *decoder) text(key string, t *tree, v reflect.Value) {
 	}
 	if v.Kind() == reflect.Struct { // the text set some of its fields
 		for _, f := range fieldsOf(v.Type()) {
-			if !v.Field(f.index).IsZero() {
+			if !v.FieldByIndex(f.index).IsZero() {
 				d.origins[join(key, f.key)] = d.from(t)
 			}
 		}
@@ -146,7 +146,7 @@ func (d *decoder) structure(key string, t *tree, v reflect.Value) {
 		known := false
 		for _, f := range fields {
 			if f.key == e.key {
-				d.value(join(key, f.key), e.value, v.Field(f.index), f)
+				d.value(join(key, f.key), e.value, v.FieldByIndex(f.index), f)
 				known = true
 			}
 		}
@@ -155,7 +155,7 @@ func (d *decoder) structure(key string, t *tree, v reflect.Value) {
 		}
 	}
 	for _, f := range fields {
-		if f.required && v.Field(f.index).IsZero() && !d.touched(join(key, f.key)) {
+		if f.required && v.FieldByIndex(f.index).IsZero() && !d.touched(join(key, f.key)) {
 			d.tellAt(join(key, f.key), place{}, "", f.doc, "missing")
 		}
 	}
@@ -198,7 +198,7 @@ func find(t reflect.Type, path, key string) string {
 		if f.key == key {
 			return join(path, key)
 		}
-		if deeper := find(t.Field(f.index).Type, join(path, f.key), key); deeper != "" {
+		if deeper := find(t.FieldByIndex(f.index).Type, join(path, f.key), key); deeper != "" {
 			return deeper
 		}
 	}

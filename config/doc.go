@@ -13,7 +13,7 @@
 // A field's key is its name in snake_case, or what the tag config:"name" says; config:"-" leaves it out. The variable
 // FULMAR_COURIER__BATCH__MAX_AGE sets courier.batch.max_age. Fields are bools, integers, floats, strings,
 // time.Duration, Size, anything that is an encoding.TextUnmarshaler, structs, pointers to and slices of those, and maps from
-// strings to those. A struct that is a TextUnmarshaler too may be written as text or as a mapping. Where a type has a method
+// strings to those. What a struct embeds has its keys among the struct's own. A struct that is a TextUnmarshaler too may be written as text or as a mapping. Where a type has a method
 // Complete(), it is called once its value is there, to fill what follows from other settings; then Validate() error, if it has
 // that: a FieldError in what it returns says which field is meant.
 //

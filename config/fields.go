@@ -12,7 +12,7 @@ import (
 // field is one setting of a struct, as its tags declare it.
 type field struct {
 	key      string
-	index    int
+	index    []int // of the struct's field, through embedded structs
 	doc      string
 	min, max string // in the terms of the type; empty for no bound
 	choices  []string
@@ -20,7 +20,7 @@ type field struct {
 	tag      reflect.StructTag
 }
 
-// fieldsOf returns the settings of a struct type.
+// fieldsOf returns the settings of a struct type. Those of a struct that it embeds are its own.
 func fieldsOf(t reflect.Type) []field {
 	var fields []field
 	for i := range t.NumField() {
@@ -29,10 +29,17 @@ func fieldsOf(t reflect.Type) []field {
 		if !sf.IsExported() || key == "-" {
 			continue
 		}
+		if sf.Anonymous && key == "" && sf.Type.Kind() == reflect.Struct {
+			for _, f := range fieldsOf(sf.Type) {
+				f.index = append([]int{i}, f.index...)
+				fields = append(fields, f)
+			}
+			continue
+		}
 		if key == "" {
 			key = Key(sf.Name)
 		}
-		f := field{key: key, index: i, doc: sf.Tag.Get("doc"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"),
+		f := field{key: key, index: sf.Index, doc: sf.Tag.Get("doc"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"),
 			required: sf.Tag.Get("required") == "true", tag: sf.Tag}
 		if c := sf.Tag.Get("choices"); c != "" {
 			f.choices = strings.Split(c, ",")

@@ -176,7 +176,7 @@ func (l *Loaded) values(list []Value, key string, v reflect.Value) []Value {
 		return l.values(list, key, v.Elem())
 	case reflect.Struct:
 		for _, f := range fieldsOf(v.Type()) {
-			list = l.values(list, join(key, f.key), v.Field(f.index))
+			list = l.values(list, join(key, f.key), v.FieldByIndex(f.index))
 		}
 		return list
 	case reflect.Slice:

@@ -103,7 +103,7 @@ func structSchema(v reflect.Value) schema {
 	properties := schema{}
 	var required []string
 	for _, f := range fieldsOf(v.Type()) {
-		properties[f.key] = schemaOf(v.Field(f.index), f)
+		properties[f.key] = schemaOf(v.FieldByIndex(f.index), f)
 		if f.required {
 			required = append(required, f.key)
 		}
@@ -159,7 +159,7 @@ func describe(list []Setting, key string, v reflect.Value, f field) []Setting {
 			list = append(list, s)
 		}
 		for _, f := range fieldsOf(t) {
-			list = describe(list, join(key, f.key), v.Field(f.index), f)
+			list = describe(list, join(key, f.key), v.FieldByIndex(f.index), f)
 		}
 		return list
 	case t.Kind() == reflect.Slice:

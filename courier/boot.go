@@ -236,7 +236,9 @@ func (c *Courier) Attach(region *ring.Region, own int) error {
 		cursors[i] = c.spool.Cursor(class)
 		region.SetCeiling(class, c.streams[i].ceiling)
 	}
-	c.delivery = delivery.New(c.o.Delivery, c.rng, cursors)
+	o := c.o.Delivery
+	o.Overhead = c.wire.overhead()
+	c.delivery = delivery.New(o, c.rng, cursors)
 	for i := range cursors {
 		c.delivery.Committed(0, packet.ClassAt(i), c.spool.Committed(packet.ClassAt(i)))
 	}

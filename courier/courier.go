@@ -88,11 +88,13 @@ type Courier struct {
 	failures  int
 	lastError error
 	savedAt   time.Duration
+	at        time.Duration // of the last Poll
 	effects   []Effect
 	packet    packet.Writer
 	counters  Counters
 	wire      wire
 	orders    *orders
+	budgets   budgets
 }
 
 // stream is one class of the boot that is running.
@@ -134,7 +136,7 @@ func Open(o Options, rng *rand.Rand) (*Courier, error) {
 	if err := telemetry.ValidateDevice(o.Device); err != nil {
 		return nil, fmt.Errorf("courier: open: %w", err)
 	}
-	c := &Courier{o: o, rng: rng, wire: newWire(o.Session, o.Delivery.Links)}
+	c := &Courier{o: o, rng: rng, wire: newWire(o.Session, len(o.Delivery.Links))}
 	var err error
 	if c.spool, err = spool.Open(o.Disk, o.Dir, o.Device, o.Spool); err != nil {
 		return nil, fmt.Errorf("courier: open: %w", err)
@@ -154,6 +156,7 @@ func Open(o Options, rng *rand.Rand) (*Courier, error) {
 	if err := c.openOrders(); err != nil {
 		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.Close())
 	}
+	c.failed(0, c.openBudgets())
 	return c, nil
 }
 
@@ -163,7 +166,7 @@ func (c *Courier) Close() error {
 	if c.orders != nil {
 		err = c.orders.desk.Close()
 	}
-	return errors.Join(err, c.spool.Close(), c.layouts.close(), c.dead.Close())
+	return errors.Join(err, c.budgets.close(), c.spool.Close(), c.layouts.close(), c.dead.Close())
 }
 
 // Identity is the spool's; see there.
@@ -225,8 +228,10 @@ func (c *Courier) Poll(now time.Duration) {
 	c.store(now)
 	if now-c.savedAt >= saveInterval && !c.syncing {
 		c.savedAt = now
-		c.failed(now, c.spool.Save())
+		c.failed(now, errors.Join(c.spool.Save(), c.saveBudgets(now)))
 	}
+	c.at = now
+	c.recallBudgets(now)
 	c.delivery.Tick(now)
 	c.deliver(now)
 }
@@ -332,6 +337,7 @@ type Status struct {
 	SpoolBytes, Quota int64
 	Counters          Counters
 	Links             []delivery.LinkStatus
+	Pauses            []delivery.PauseStatus
 	InFlight          int
 	RingBytes         uint64
 	RingFullest       float64 // share of its capacity that the fullest producer's ring uses
@@ -340,7 +346,7 @@ type Status struct {
 
 // Status returns how the courier is doing. Accounts include what is in the ring: numbered there, and waiting.
 func (c *Courier) Status() Status {
-	s := Status{Counters: c.counters, Links: c.delivery.Links(), DiskError: c.lastError}
+	s := Status{Counters: c.counters, Links: c.delivery.Links(), Pauses: c.delivery.Pauses(c.at), DiskError: c.lastError}
 	s.Counters.Forged = c.wire.forged
 	s.SpoolBytes, s.Quota = c.spool.Bytes()
 	s.InFlight, _ = c.delivery.InFlight()

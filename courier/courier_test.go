@@ -36,7 +36,7 @@ type rig struct {
 
 func open(t *testing.T, disk *simdisk.Disk, boot byte, regions ...*ring.Region) *rig {
 	t.Helper()
-	c, err := courier.Open(courier.Options{Device: "rover", Disk: disk, Delivery: delivery.Options{Links: 1}, Spool: spool.Options{MinFree: 1}},
+	c, err := courier.Open(courier.Options{Device: "rover", Disk: disk, Delivery: delivery.Options{Links: make([]delivery.Link, 1)}, Spool: spool.Options{MinFree: 1}},
 		rand.New(rand.NewPCG(1, 2)))
 	if err != nil {
 		t.Fatal(err)

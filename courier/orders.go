@@ -122,8 +122,16 @@ func (c *Courier) say(l int, m link.Message) error {
 			return fmt.Errorf("courier: %w", err)
 		}
 	}
-	c.effects = append(c.effects, Say{Link: l, Message: b})
+	c.tell(l, b)
 	return nil
+}
+
+// tell has a link carry what is no frame.
+func (c *Courier) tell(l int, message []byte) {
+	if c.delivery != nil {
+		c.delivery.Said(c.at, l, len(message))
+	}
+	c.effects = append(c.effects, Say{Link: l, Message: message})
 }
 
 // hear takes note of an outcome that a component published.

@@ -50,6 +50,15 @@ func newWire(s *seal.Session, links int) wire {
 	return wire{session: s, buffers: make([][]byte, links), announced: make([]time.Duration, links)}
 }
 
+// overhead is how much longer a message is than the frame in it.
+func (w *wire) overhead() int {
+	n := len(link.Append(nil, link.Frame{}))
+	if w.session != nil {
+		n += seal.Overhead
+	}
+	return n
+}
+
 // transmit makes the message of a frame.
 func (w *wire) transmit(e delivery.Transmit) (Transmit, error) {
 	b := w.buffers[e.Link][:0]
@@ -157,12 +166,13 @@ func (c *Courier) SealedTo(key identity.KeyID) bool {
 func (c *Courier) announce(now time.Duration, l int) {
 	if c.wire.session != nil {
 		c.wire.announced[l] = now
-		c.effects = append(c.effects, Say{Link: l, Message: c.wire.session.Opening()})
+		c.tell(l, c.wire.session.Opening())
 	}
 }
 
 // Received takes a message that came over a link. An error says that it was dropped, and why.
 func (c *Courier) Received(now time.Duration, l int, message []byte) error {
+	c.delivery.Said(now, l, len(message))
 	m, unknown, err := c.wire.open(message)
 	if err != nil {
 		return err

@@ -109,7 +109,7 @@ func TestEverythingIsSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk := simdisk.New()
-	c, err := courier.Open(courier.Options{Device: "rover", Disk: disk, Delivery: delivery.Options{Links: 1}, Spool: spool.Options{MinFree: 1},
+	c, err := courier.Open(courier.Options{Device: "rover", Disk: disk, Delivery: delivery.Options{Links: make([]delivery.Link, 1)}, Spool: spool.Options{MinFree: 1},
 		Session: session()}, rand.New(rand.NewPCG(1, 2)))
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +203,7 @@ func TestEverythingIsSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.c, err = courier.Open(courier.Options{Device: "rover", Disk: disk, Delivery: delivery.Options{Links: 1}, Spool: spool.Options{MinFree: 1},
+	if l.c, err = courier.Open(courier.Options{Device: "rover", Disk: disk, Delivery: delivery.Options{Links: make([]delivery.Link, 1)}, Spool: spool.Options{MinFree: 1},
 		Session: session()}, rand.New(rand.NewPCG(1, 2))); err != nil {
 		t.Fatal(err)
 	}

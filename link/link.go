@@ -3,6 +3,8 @@ package link
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 )
 
 // MaxMessage bounds a message in either direction, in bytes. A frame is at most 256 KiB; the rest is room for what
@@ -18,6 +20,22 @@ var (
 	// ErrRefused: the peer was reached and does not want this device. Trying again soon is of no use.
 	ErrRefused = errors.New("link refused")
 )
+
+// Later is the error of a Dial, or the cause of an end: the peer was reached, and asks not to be dialled again before After has
+// passed from then on. Trying sooner is of no use, and in the way of those whom the peer serves.
+type Later struct { //nolint:errname // read as what it says: link.Later
+	After time.Duration // 0 to MaxLater
+	Err   error         // what the peer said
+}
+
+// MaxLater bounds how long a peer can keep a machine away.
+const MaxLater = time.Hour
+
+// Error implements error.
+func (l *Later) Error() string { return fmt.Sprintf("%v (not before %v)", l.Err, l.After) }
+
+// Unwrap returns what the peer said.
+func (l *Later) Unwrap() error { return l.Err }
 
 // A Dialer makes connections from a machine to the ground.
 type Dialer interface {

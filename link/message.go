@@ -100,6 +100,14 @@ type Want struct{ Layouts []telemetry.LayoutID }
 // Trust says what is to be trusted from now on. Whether to believe that is for who knows its authority: see secure/identity.
 type Trust struct{ Encoded []byte }
 
+// Pause asks to be left alone with the frames of a class for a while: the machine keeps them, and goes on then. Frames that it has sent may
+// have been dropped. It is how a ground sheds load, and how it holds a machine to its share.
+type Pause struct {
+	Class packet.Class
+	For   time.Duration // up to MaxLater, in milliseconds on the wire
+	Text  string        // why, for a person, at most MaxReason bytes
+}
+
 // Hail asks the machine for its Clock.
 type Hail struct{}
 
@@ -134,6 +142,7 @@ func (Ack) isMessage()     {}
 func (Refuse) isMessage()  {}
 func (Want) isMessage()    {}
 func (Trust) isMessage()   {}
+func (Pause) isMessage()   {}
 func (Hail) isMessage()    {}
 func (Clock) isMessage()   {}
 func (Order) isMessage()   {}
@@ -150,6 +159,7 @@ const (
 	kindClock   = 7
 	kindOrder   = 8
 	kindReceipt = 9
+	kindPause   = 10
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -189,6 +199,10 @@ func Append(b []byte, m Message) []byte {
 	case Trust:
 		b = append(b, version, kindTrust)
 		b = append(b, m.Encoded[:min(len(m.Encoded), MaxTrust)]...)
+	case Pause:
+		b = append(b, version, kindPause, byte(m.Class))
+		b = binary.LittleEndian.AppendUint32(b, uint32(min(max(m.For, 0), MaxLater)/time.Millisecond))
+		b = append(b, m.Text[:min(len(m.Text), MaxReason)]...)
 	case Hail:
 		b = append(b, version, kindHail)
 	case Clock:
@@ -232,6 +246,8 @@ func Parse(b []byte) (Message, error) {
 		m = r.want()
 	case kindTrust:
 		m = Trust{Encoded: slices.Clone(r.take(len(r.rest)))}
+	case kindPause:
+		m = r.pause()
 	case kindHail:
 		m = Hail{}
 	case kindClock:
@@ -307,6 +323,13 @@ func (r *reader) refuse() Refuse {
 	r.bad = r.bad || n > MaxReason || n != len(r.rest)
 	f.Text = string(r.take(min(n, len(r.rest))))
 	return f
+}
+
+func (r *reader) pause() Pause {
+	p := Pause{Class: r.class(), For: time.Duration(binary.LittleEndian.Uint32(r.take(4))) * time.Millisecond}
+	r.bad = r.bad || p.For > MaxLater || len(r.rest) > MaxReason
+	p.Text = string(r.take(min(len(r.rest), MaxReason)))
+	return p
 }
 
 func (r *reader) receipt() Receipt {

@@ -44,7 +44,10 @@ func ranges(t *rapid.T, prefix uint64, n int) []ledger.Range {
 
 func messages() *rapid.Generator[link.Message] {
 	return rapid.Custom(func(t *rapid.T) link.Message {
-		switch rapid.IntRange(0, 6).Draw(t, "kind") {
+		switch rapid.IntRange(0, 7).Draw(t, "kind") {
+		case 7:
+			return link.Pause{Class: classes().Draw(t, "class"), For: time.Duration(rapid.Int64Range(0, int64(link.MaxLater/time.Millisecond)).Draw(t, "for")) * time.Millisecond,
+				Text: rapid.StringN(-1, -1, link.MaxReason).Draw(t, "text")}
 		case 4:
 			return link.Clock{At: time.Duration(rapid.Int64().Draw(t, "at")), Challenge: order.Challenge{Session: boots(t), Nonce: boots(t)}}
 		case 5:
@@ -107,6 +110,7 @@ func control() map[string]link.Message {
 		"refuse": link.Refuse{Boot: boot, Class: packet.Bulk, First: 3, Count: 4, Code: link.CodeDevice,
 			Text: "the frame names another device"},
 		"want":    link.Want{Layouts: []telemetry.LayoutID{1, 1 << 63}},
+		"pause":   link.Pause{Class: packet.Bulk, For: 90 * time.Second, Text: "its share is used"},
 		"hail":    link.Hail{},
 		"clock":   link.Clock{At: 7, Challenge: order.Challenge{Session: boot, Nonce: boot}},
 		"order":   link.Order{Encoded: []byte("an order")},

@@ -2,6 +2,8 @@ package node
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -31,6 +33,7 @@ type house struct {
 	machine  *fulmar.Layout
 	process  [2]*fulmar.Layout // of the process with the components, and of that with the courier, if it is another
 	accounts [packet.Classes]*fulmar.Layout
+	links    []*fulmar.Layout // by link
 	spool    *fulmar.Layout
 	seen     []uint64 // by part: ChangedSeq that was told
 	told     string   // the machine's status
@@ -89,6 +92,19 @@ var spoolFields = []fulmar.Field{
 	{Name: "errors", Type: packet.Uint64},
 	{Name: "ring_fullest", Type: packet.Float64},
 	{Name: "link", Type: packet.String},
+	{Name: "paused", Type: packet.String}, // why the ground asks to be left alone, if it does
+}
+
+// linkFields are the fields of "courier/link/1" and so on, in order of preference.
+var linkFields = []fulmar.Field{
+	{Name: "link", Type: packet.String},
+	{Name: "state", Type: packet.String},
+	{Name: "sent", Type: packet.Uint64, Unit: "By"},
+	{Name: "repeats", Type: packet.Uint64},
+	{Name: "failures", Type: packet.Uint64}, // in a row
+	{Name: "error", Type: packet.String},    // the last one
+	{Name: "round_trip", Type: packet.Int64, Unit: "ns"},
+	{Name: "spent", Type: packet.Uint64, Unit: "By"}, // of its budget, in the last hour
 }
 
 // accountFields are the fields of "courier/account/class": ledger.Account, a loss per reason.
@@ -116,6 +132,9 @@ func newHouse(n *Node, outputs []*fulmar.Layout) *house {
 		h.accounts[i] = &fulmar.Layout{Name: "courier/account/" + packet.ClassAt(i).String(), Kind: telemetry.Diagnostics,
 			Fields: accountFields()}
 	}
+	for i := range n.o.Courier.Delivery.Links {
+		h.links = append(h.links, &fulmar.Layout{Name: "courier/link/" + strconv.Itoa(i+1), Kind: telemetry.Diagnostics, Fields: linkFields})
+	}
 	h.spool = &fulmar.Layout{Name: "courier/spool", Kind: telemetry.Diagnostics, Fields: spoolFields}
 	h.machine = &fulmar.Layout{Name: "node/health", Kind: telemetry.Health, Fields: machineFields}
 	for i, name := range []string{"node/process", "courier/process"} {
@@ -127,7 +146,7 @@ func newHouse(n *Node, outputs []*fulmar.Layout) *house {
 // layouts returns every layout of the machine.
 func (h *house) layouts() []*fulmar.Layout {
 	all := append([]*fulmar.Layout{h.spool, h.events, h.machine, command.DeclarationLayout, command.OutcomeLayout}, h.outputs...)
-	return append(append(append(append(all, h.process[:]...), h.health...), h.timing...), h.accounts[:]...)
+	return slices.Concat(all, h.process[:], h.health, h.timing, h.accounts[:], h.links)
 }
 
 // open makes the publisher and publishes every layout of the machine, before anything that uses it.
@@ -261,7 +280,28 @@ func (h *house) tellCourier(now time.Duration, wall int64) {
 	h.w.Uint64(s.Counters.StoreErrors)
 	h.w.Float64(s.RingFullest)
 	h.w.String(link)
+	paused := ""
+	for _, p := range s.Pauses {
+		paused = p.Text
+	}
+	h.w.String(paused)
 	h.publish(h.spool)
+	h.tellLinks(s.Links, now, wall)
+}
+
+func (h *house) tellLinks(links []delivery.LinkStatus, now time.Duration, wall int64) {
+	for i, l := range links[:min(len(links), len(h.links))] {
+		h.begin(h.links[i], packet.Normal, now, wall)
+		h.w.String(l.Name)
+		h.w.String(l.State.String())
+		h.w.Uint64(l.SentBytes)
+		h.w.Uint64(l.Repeats)
+		h.w.Uint64(uint64(l.Failures))
+		h.w.String(l.LastError)
+		h.w.Int64(int64(l.RTT))
+		h.w.Uint64(uint64(l.Spent))
+		h.publish(h.links[i])
+	}
 }
 
 func (h *house) begin(l *fulmar.Layout, class packet.Class, now time.Duration, wall int64) {

@@ -15,6 +15,7 @@ var metrics = struct {
 	spoolBytes, spoolQuota, spoolErrors      *prometheus.Desc
 	spooled, dead, ring, inFlight            *prometheus.Desc
 	linkUp, linkSent, linkRepeats, linkFails *prometheus.Desc
+	linkBudget, linkSpent, paused            *prometheus.Desc
 	runs, misses                             *prometheus.Desc
 	jitter, execution, response              *prometheus.Desc
 	status, published, filtered, dropped     *prometheus.Desc
@@ -34,6 +35,9 @@ var metrics = struct {
 	linkSent:    desc("link_sent_bytes_total", "Bytes of frames handed to the link, repeats included.", "link"),
 	linkRepeats: desc("link_repeated_frames_total", "Frames that were sent again.", "link"),
 	linkFails:   desc("link_failures", "Failures in a row.", "link"),
+	linkBudget:  desc("link_budget_bytes", "Bytes of messages that the link may carry in an hour, where it has a budget.", "link"),
+	linkSpent:   desc("link_spent_bytes", "Bytes of its budget that the link has carried in the last hour.", "link"),
+	paused:      desc("delivery_paused_seconds", "How long the ground asks to be left alone with the records of a class; absent if it does not.", "class"),
 	runs:        desc("task_runs_total", "Steps that ended.", "component", "task"),
 	misses:      desc("task_misses_total", "Deadlines that were missed.", "component", "task"),
 	jitter:      desc("task_jitter_seconds", "Begin of a step after its release.", "component", "task"),
@@ -106,11 +110,11 @@ func (n *Node) collectCourier(send func(*prometheus.Desc, prometheus.ValueType, 
 	send(metrics.dead, prometheus.CounterValue, float64(s.Counters.DeadLetters))
 	send(metrics.ring, prometheus.GaugeValue, s.RingFullest)
 	send(metrics.inFlight, prometheus.GaugeValue, float64(s.InFlight))
-	for i, l := range s.Links {
-		if i >= len(n.o.Links) {
-			break
-		}
-		name, up := n.o.Links[i].String(), 0.0
+	for _, p := range s.Pauses {
+		send(metrics.paused, prometheus.GaugeValue, p.Left.Seconds(), p.Class.String())
+	}
+	for _, l := range s.Links {
+		name, up := l.Name, 0.0
 		if l.State.String() == "connected" {
 			up = 1
 		}
@@ -118,6 +122,10 @@ func (n *Node) collectCourier(send func(*prometheus.Desc, prometheus.ValueType, 
 		send(metrics.linkSent, prometheus.CounterValue, float64(l.SentBytes), name)
 		send(metrics.linkRepeats, prometheus.CounterValue, float64(l.Repeats), name)
 		send(metrics.linkFails, prometheus.GaugeValue, float64(l.Failures), name)
+		if l.Budget > 0 {
+			send(metrics.linkBudget, prometheus.GaugeValue, float64(l.Budget), name)
+			send(metrics.linkSpent, prometheus.GaugeValue, float64(l.Spent), name)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/courier"
+	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/hal"
 	"github.com/fulmar-io/fulmar/link"
@@ -110,7 +111,8 @@ func (o Options) WithDefaults() Options {
 		o.Rings = SharedRings{Logger: o.Logger}
 	}
 	o.Courier.Device, o.Courier.Disk = o.Device, o.Disk
-	o.Courier.Delivery.Links, o.Courier.Spool.Random = len(o.Links), o.Random
+	o.Courier.Spool.Random = o.Random
+	o.Courier.Delivery.Links = delivery.For(o.Courier.Delivery.Links, o.Links)
 	return o
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fulmar-io/fulmar/config"
@@ -27,7 +28,7 @@ type Settings struct {
 	Data         string                       `doc:"folder of what must outlive the process: the spool, the dead letters"`
 	Identity     string                       `doc:"folder of the machine's identity, as fulmar keys makes it; empty for identity below data"`
 	Insecure     bool                         `doc:"for the bench: nothing is sealed, links may be without TLS, and no identity is wanted"`
-	Links        []carrier.Settings           `doc:"ways to the ground, most preferred first: URLs, or mappings with url; none keeps everything in the spool"`
+	Links        []LinkSettings               `doc:"ways to the ground, most preferred first: URLs, or mappings with url; none keeps everything in the spool"`
 	Components   map[string]ComponentSettings `doc:"what the machine is made of, by name"`
 	RealTime     RealTimeSettings             `doc:"how the components' tasks run"`
 	Courier      CourierSettings              `doc:"how what was published is brought to the ground"`
@@ -37,6 +38,42 @@ type Settings struct {
 	Probation    time.Duration                `doc:"how long changed parameters are on trial: if a component that they change fails within it, they are rolled back" min:"10ms" max:"1h"`
 	StopTimeout  time.Duration                `doc:"how long each component may take to start or to stop" min:"10ms" max:"10m"`
 	Linger       time.Duration                `doc:"how long to wait at the end for the ground to acknowledge everything" min:"0s" max:"24h"`
+}
+
+// LinkSettings are a way to the ground and what it is used for.
+type LinkSettings struct {
+	carrier.Settings
+	Never   []packet.Class `doc:"classes that it does not carry: urgent, normal, bulk"`
+	PerHour config.Size    `doc:"budget in any hour: the bytes of messages both ways, without what the carrier adds to them; a tenth of it is for urgent records alone, and beyond it the next link is used; 0B is none" min:"0B" max:"1TiB"`
+}
+
+// Validate implements config's hook.
+func (l *LinkSettings) Validate() error {
+	if err := l.Settings.Validate(); err != nil {
+		return err
+	}
+	if u := l.unused(); len(u) == packet.Classes {
+		return config.Wrong("never", "a link that carries no class is none")
+	}
+	return nil
+}
+
+// unused are the classes that the link does not carry, each once.
+func (l *LinkSettings) unused() map[packet.Class]bool {
+	set := make(map[packet.Class]bool)
+	for _, c := range l.Never {
+		set[c] = true
+	}
+	return set
+}
+
+// use is what the link is used for.
+func (l *LinkSettings) use() delivery.Link {
+	u := delivery.Link{PerHour: int64(l.PerHour)}
+	for c := range l.unused() {
+		u.Never[c.Index()] = true
+	}
+	return u
 }
 
 // RealTimeSettings are how the components' tasks run.
@@ -152,9 +189,28 @@ func (s *Settings) Validate() error {
 		if !s.Insecure && !l.Secure() {
 			return config.Wrong("links", "link %d, %s, is without TLS: write mqtts:// or tls://, or insecure: true for the bench", i+1, l.URL.Redacted())
 		}
+		// A batch is at most as large when it is encoded, and a tenth of the budget is not for all.
+		if least := 2 * s.Courier.Batch.MaxBytes; l.PerHour > 0 && l.PerHour < least {
+			return config.Wrong("links", "link %d, %s: a batch may have courier.batch.max_bytes, %s, and a budget per hour of %s has no room for it: at least %s, or smaller batches",
+				i+1, l.URL.Redacted(), s.Courier.Batch.MaxBytes, l.PerHour, least)
+		}
+	}
+	if err := s.everyClassIsCarried(); err != nil {
+		return err
 	}
 	if len(s.Filters) > filter.MaxRules {
 		return config.Wrong("filters", "%d rules; at most %d", len(s.Filters), filter.MaxRules)
+	}
+	return nil
+}
+
+// everyClassIsCarried reports a class that all links leave out: it would stay on board for ever.
+func (s *Settings) everyClassIsCarried() error {
+	for i := range packet.Classes {
+		class := packet.ClassAt(i)
+		if len(s.Links) > 0 && !slices.ContainsFunc(s.Links, func(l LinkSettings) bool { return !slices.Contains(l.Never, class) }) {
+			return config.Wrong("links", "no link carries records of class %s", class)
+		}
 	}
 	return nil
 }
@@ -168,12 +224,21 @@ func (s *Settings) IdentityDir() string {
 // among them. keys are the machine's, nil where it has no use for them.
 func (s *Settings) Options(keys *identity.Keyring) (Options, error) {
 	o := Options{Device: s.Device, Keys: keys, RingBytes: int(s.Ring), HealthPeriod: s.HealthPeriod, StopTimeout: s.StopTimeout, Probation: s.Probation, Linger: s.Linger,
-		Courier: s.Courier.Options(), RealTime: s.RealTime.realTime(), RealTimeOnly: s.RealTime.Mode == "on", WakeUp: s.RealTime.WakeUp,
+		Courier: s.CourierOptions(), RealTime: s.RealTime.realTime(), RealTimeOnly: s.RealTime.Mode == "on", WakeUp: s.RealTime.WakeUp,
 		MemoryLimit: int64(s.RealTime.MemoryLimit)}
 	var err, linkErr error
 	o.Filter, err = s.NewFilter()
 	o.Links, linkErr = s.Dialers(keys)
 	return o, errors.Join(err, linkErr)
+}
+
+// CourierOptions returns the courier's options that the settings say, with what the links are used for.
+func (s *Settings) CourierOptions() courier.Options {
+	o := s.Courier.Options()
+	for _, l := range s.Links {
+		o.Delivery.Links = append(o.Delivery.Links, l.use())
+	}
+	return o
 }
 
 // NewFilter returns what makes the filter of a publisher.

@@ -10,8 +10,10 @@ import (
 
 	"github.com/fulmar-io/fulmar/config"
 	"github.com/fulmar-io/fulmar/courier"
+	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/sched"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
 func load(t *testing.T, content string) (node.Settings, error) {
@@ -57,7 +59,7 @@ func TestDefaultSettingsAreTheDefaults(t *testing.T) {
 func TestEverySettingArrives(t *testing.T) {
 	s, err := load(t, `
 device: d
-links: ["file:///x", "mqtts://a"]
+links: ["file:///x", {url: "mqtts://a", never: [bulk, normal], per_hour: 5MiB}]
 ring: 2MiB
 health_period: 3s
 filters: [{match: "imu/*", one_of: 10}, {min_severity: info}]
@@ -87,6 +89,7 @@ courier:
 	want.Spool.MaxBytes, want.Spool.SegmentBytes, want.Spool.MinFree = 10<<20, 32<<10, 12
 	d := &want.Delivery
 	d.InFlightFrames, d.InFlightBytes, d.AckTimeout, d.BackoffBase, d.BackoffCap, d.BreakAfter = 13, 14<<20, 15*time.Second, 16*time.Second, 17*time.Second, 18
+	d.Links = []delivery.Link{{}, {Never: [packet.Classes]bool{false, true, true}, PerHour: 5 << 20}}
 	want.DeadBytes = 19 << 20
 	if !reflect.DeepEqual(o.Courier, want) {
 		t.Errorf("got  %+v\nwant %+v", o.Courier, want)
@@ -98,11 +101,16 @@ func TestImpossibleSettings(t *testing.T) {
 		"device: Rover 7\n": "m.yaml:1:9: device: ",
 		"device: d\ncourier: {delivery: {backoff_cap: 1ms}}\n": "m.yaml:2:35: courier.delivery.backoff_cap: 1ms is less than backoff_base, 250ms",
 		"linger: 1s\n": "m.yaml: device: missing",
-		"device: d\nlinks: [\"mqtts://a\", \"mqtt://me:secret@b\"]\n":       "m.yaml:2:8: links: link 2, mqtt://me:xxxxx@b, is without TLS: write mqtts:// or tls://, or insecure: true for the bench",
-		"device: d\nfilters:\n  - match: 'imu/['\n    drop: true\n":         "m.yaml:3:12: filters[0].match: ",
-		"device: d\nfilters:\n  - drop: true\n":                             "m.yaml:3:5: filters[0]: drop without match",
-		"device: d\nfilters:\n  - match: x\n    deadband: {absolute: -1}\n": "m.yaml:4:26: filters[0].deadband.absolute: -1 is less than 0",
-		"device: d\nfilters: [{match: x, one_of: 10, kinds: [readings]}]\n": "m.yaml:2:42: filters[0].kinds[0]: ",
+		"device: d\nlinks: [\"mqtts://a\", \"mqtt://me:secret@b\"]\n":             "m.yaml:2:8: links: link 2, mqtt://me:xxxxx@b, is without TLS: write mqtts:// or tls://, or insecure: true for the bench",
+		"device: d\nlinks: [{url: 'mqtts://a', never: [bulk, big]}]\n":            "m.yaml:2:42: links[0].never[1]: ",
+		"device: d\nlinks: [{url: 'mqtts://a', never: [bulk, urgent, normal]}]\n": "m.yaml:2:35: links[0].never: a link that carries no class is none",
+		"device: d\nlinks: [{url: 'mqtts://a', never: [bulk]}]\n":                 "m.yaml:2:8: links: no link carries records of class bulk",
+		"device: d\nlinks: [{url: 'mqtts://a', per_hour: 100KiB}]\n":              "m.yaml:2:8: links: link 1, mqtts://a: a batch may have courier.batch.max_bytes, 512KiB, and a budget per hour of 100KiB has no room for it: at least 1MiB, or smaller batches",
+		"device: d\nlinks: [{version: 5}]\n":                                      "m.yaml: links[0].url: missing",
+		"device: d\nfilters:\n  - match: 'imu/['\n    drop: true\n":               "m.yaml:3:12: filters[0].match: ",
+		"device: d\nfilters:\n  - drop: true\n":                                   "m.yaml:3:5: filters[0]: drop without match",
+		"device: d\nfilters:\n  - match: x\n    deadband: {absolute: -1}\n":       "m.yaml:4:26: filters[0].deadband.absolute: -1 is less than 0",
+		"device: d\nfilters: [{match: x, one_of: 10, kinds: [readings]}]\n":       "m.yaml:2:42: filters[0].kinds[0]: ",
 	} {
 		if _, err := load(t, content); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", content, err)

@@ -76,7 +76,8 @@ func Send(ctx context.Context, o Options, file io.ReadSeeker) (Result, error) {
 	if clock == nil {
 		clock = env.SystemClock{}
 	}
-	o.Courier.Device, o.Courier.Disk, o.Courier.Delivery.Links = o.Device, o.Disk, len(o.Links)
+	o.Courier.Device, o.Courier.Disk = o.Device, o.Disk
+	o.Courier.Delivery.Links = delivery.For(o.Courier.Delivery.Links, o.Links)
 	o.Courier.Spool.Random = o.Random
 	if o.Keys != nil {
 		session, err := seal.Begin(o.Keys, time.Unix(0, clock.Now().Wall))

@@ -188,7 +188,7 @@ func demoKeys(keys, machine, device string) error {
 }
 
 func demoNode(s node.Settings, components []fulmar.Component, mqtt string, rings node.Rings) (*node.Node, error) {
-	s.Links = []carrier.Settings{{URL: carrier.URL(mqtt)}}
+	s.Links = []node.LinkSettings{{Settings: carrier.Settings{URL: carrier.URL(mqtt)}}}
 	keys, err := machineKeys(s)
 	if err != nil {
 		return nil, err

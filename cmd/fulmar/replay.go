@@ -121,7 +121,7 @@ func replayFile(c *cobra.Command, path string, o replayOptions) (err error) {
 		return err
 	}
 	started := time.Now()
-	result, err := replay.Send(c.Context(), replay.Options{Device: s.Device, Disk: disk, Links: links, Keys: keys, Courier: s.Courier.Options(), Filter: newFilter(), Speed: o.speed, Linger: s.Linger,
+	result, err := replay.Send(c.Context(), replay.Options{Device: s.Device, Disk: disk, Links: links, Keys: keys, Courier: s.CourierOptions(), Filter: newFilter(), Speed: o.speed, Linger: s.Linger,
 		Random: crand.Reader, Logger: slog.Default()}, f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)

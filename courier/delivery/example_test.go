@@ -13,7 +13,7 @@ import (
 
 // Whoever drives the machine performs its effects and reports what came of them.
 func Example() {
-	m := delivery.New(delivery.Options{Links: 1}, rand.New(rand.NewPCG(1, 2)), [packet.Classes]uint64{1, 1, 1})
+	m := delivery.New(delivery.Options{Links: make([]delivery.Link, 1)}, rand.New(rand.NewPCG(1, 2)), [packet.Classes]uint64{1, 1, 1})
 	now := time.Duration(0)
 	m.Committed(now, packet.Normal, 2) // one frame is in the spool
 	for range 4 {

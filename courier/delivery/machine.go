@@ -28,6 +28,10 @@ type queue struct {
 	loading   bool
 	loadAt    time.Duration // not before: the disk did not answer
 	unsent    int           // of frames, those that wait to be sent
+	link      int           // that carries it now, or -1
+
+	pausedAt, pausedUntil time.Duration // the ground asked to wait; what was sent before pausedAt is not missed
+	pauseText             string
 }
 
 type frame struct {
@@ -60,9 +64,12 @@ const (
 // New returns a machine that begins at the given index of each class, with every link waiting to be dialled.
 func New(o Options, rng *rand.Rand, cursors [packet.Classes]uint64) *Machine {
 	m := &Machine{o: o.WithDefaults(), rng: rng, wake: -1}
-	m.links = make([]linkState, m.o.Links)
+	m.links = make([]linkState, len(m.o.Links))
+	for i, l := range m.o.Links {
+		m.links[i].Link, m.links[i].budget.limit = l, l.PerHour
+	}
 	for i, c := range cursors {
-		m.queues[i].load, m.queues[i].committed = c, c
+		m.queues[i].load, m.queues[i].committed, m.queues[i].link, m.queues[i].pausedAt = c, c, -1, -1
 	}
 	return m
 }
@@ -147,6 +154,8 @@ func (m *Machine) Received(now time.Duration, l int, msg link.Message) {
 		m.acked(now, l, msg)
 	case link.Refuse:
 		m.refused(msg)
+	case link.Pause:
+		m.pause(now, msg)
 	case link.Want:
 		m.effects = append(m.effects, Wanted{Layouts: msg.Layouts})
 	}
@@ -170,6 +179,18 @@ func (m *Machine) acked(now time.Duration, l int, a link.Ack) {
 	q.trim()
 	if some {
 		m.links[l].failures = 0
+	}
+}
+
+// pause leaves the ground alone with a class. Whether it took what is in flight is not known: that is sent again then, if nothing is
+// heard of it before.
+func (m *Machine) pause(now time.Duration, p link.Pause) {
+	q := &m.queues[p.Class.Index()]
+	q.pausedAt, q.pausedUntil, q.pauseText = now, now+m.spread(p.For), p.Text
+	for _, f := range q.frames {
+		if f.state == sent {
+			f.due = max(f.due, q.pausedUntil)
+		}
 	}
 }
 
@@ -219,8 +240,8 @@ func (m *Machine) expire(now time.Duration) {
 func (m *Machine) missed(now time.Duration, f *frame) {
 	ls := &m.links[f.link]
 	m.again(f, now)
-	// Frames that were sent before the last failure say nothing new about the link.
-	if ls.state != Connected || f.sentAt < ls.failedAt {
+	// Frames that were sent before the last failure, or before the ground asked to wait, say nothing new about the link.
+	if ls.state != Connected || f.sentAt < ls.failedAt || f.sentAt <= m.queues[f.Class.Index()].pausedAt {
 		return
 	}
 	ls.lastError = "no acknowledgement"
@@ -233,8 +254,7 @@ func (m *Machine) missed(now time.Duration, f *frame) {
 
 // again makes a frame that is sending or sent ready, to be sent at the earliest at due.
 func (m *Machine) again(f *frame, due time.Duration) {
-	m.flight--
-	m.bytes -= len(f.Data)
+	m.landed(f)
 	f.state, f.due = ready, due
 	m.queues[f.Class.Index()].unsent++
 }
@@ -245,38 +265,69 @@ func (m *Machine) end(f *frame) {
 	case ready:
 		m.queues[f.Class.Index()].unsent--
 	case sending, sent:
-		m.flight--
-		m.bytes -= len(f.Data)
+		m.landed(f)
 	}
 	f.state = done
 	f.Data = nil
 }
 
-// transmit hands frames to the link in use, most urgent first, while it takes them.
+// landed takes a frame off those in flight.
+func (m *Machine) landed(f *frame) {
+	m.flight--
+	m.bytes -= len(f.Data)
+	m.links[f.link].flight--
+}
+
+// transmit hands frames to the links in use, most urgent first, while they take them: one at a time each, the next when that is answered.
 func (m *Machine) transmit(now time.Duration) {
-	l := m.active()
-	if l < 0 || m.links[l].busy {
+	for i := range m.queues {
+		m.transmitClass(now, i, m.queues[i].link)
+	}
+	m.probe(now)
+}
+
+// transmitClass hands the next frame of a class to a link, unless there is a reason not to.
+func (m *Machine) transmitClass(now time.Duration, class, l int) {
+	q := &m.queues[class]
+	switch {
+	case l < 0 || m.links[l].busy || q.unsent == 0 || !m.window(packet.ClassAt(class)):
+		return
+	case m.open(&m.links[l]) && m.links[l].flight > 0:
+		return // the probe is under way
+	case q.pausedUntil > now:
+		m.wakeAt(q.pausedUntil)
 		return
 	}
-	ls := &m.links[l]
-	if ls.failures >= m.o.BreakAfter && m.flight > 0 {
-		return // the probe is under way
-	}
-	for i := range m.queues {
-		q := &m.queues[i]
-		if q.unsent == 0 || !m.window(packet.ClassAt(i)) {
+	for _, f := range q.frames {
+		if f.state != ready {
 			continue
 		}
-		for _, f := range q.frames {
-			if f.state != ready {
-				continue
+		if f.due > now {
+			m.wakeAt(f.due)
+			continue
+		}
+		at, ok := m.links[l].budget.room(now, int64(len(f.Data)+m.o.Overhead), f.Class == packet.Urgent)
+		if !ok {
+			continue // another link may take it
+		}
+		if at > now {
+			m.wakeAt(at)
+			return
+		}
+		m.send(now, l, f)
+		return
+	}
+}
+
+// probe sends one frame over each connected link whose breaker is open and that no class has: the least urgent that it carries, for it
+// may have to wait.
+func (m *Machine) probe(now time.Duration) {
+	for l := range m.links {
+		ls := &m.links[l]
+		for i := len(m.queues) - 1; i >= 0 && ls.state == Connected && m.open(ls) && !ls.busy && ls.flight == 0; i-- {
+			if !ls.Never[i] {
+				m.transmitClass(now, i, l)
 			}
-			if f.due > now {
-				m.wakeAt(f.due)
-				continue
-			}
-			m.send(now, l, f)
-			return // one at a time: the next when this one is answered
 		}
 	}
 }
@@ -292,7 +343,9 @@ func (m *Machine) send(now time.Duration, l int, f *frame) {
 	f.state, f.link, f.attempts, f.sentAt = sending, l, f.attempts+1, now
 	m.queues[f.Class.Index()].unsent--
 	m.flight++
+	ls.flight++
 	m.bytes += len(f.Data)
+	ls.budget.spend(now, int64(len(f.Data)+m.o.Overhead))
 	m.effects = append(m.effects, Transmit{Link: l, Key: f.Key, Data: f.Data})
 }
 
@@ -307,11 +360,11 @@ func (m *Machine) window(c packet.Class) bool {
 
 // prefetch asks for more where a class runs low.
 func (m *Machine) prefetch(now time.Duration) {
-	if m.active() < 0 {
-		return // nobody to send to: the spool can keep it
-	}
 	for i := range m.queues {
 		q := &m.queues[i]
+		if q.link < 0 { // nobody to send it to: the spool can keep it
+			continue
+		}
 		if q.loading || q.load >= q.committed || q.unsent > 4 || !m.window(packet.ClassAt(i)) {
 			continue
 		}

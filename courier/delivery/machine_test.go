@@ -27,8 +27,8 @@ type rig struct {
 }
 
 func newRig(t *testing.T, o delivery.Options) *rig {
-	if o.Links == 0 {
-		o.Links = 1
+	if len(o.Links) == 0 {
+		o.Links = make([]delivery.Link, 1)
 	}
 	r := &rig{Machine: delivery.New(o, rand.New(rand.NewPCG(1, 2)), [packet.Classes]uint64{1, 1, 1}), t: t, next: [packet.Classes]uint64{1, 1, 1}}
 	r.Tick(0)
@@ -288,7 +288,7 @@ func TestALinkThatRefusesAFrameGetsItAgainLater(t *testing.T) {
 }
 
 func TestThePreferredLinkIsUsedAndReturnedTo(t *testing.T) {
-	r := newRig(t, delivery.Options{Links: 2})
+	r := newRig(t, delivery.Options{Links: make([]delivery.Link, 2)})
 	r.want("dial 0")
 	r.Down(r.now, 0, errors.New("no route"))
 	r.perform()
@@ -338,7 +338,7 @@ func TestWhatYieldedIsForgotten(t *testing.T) {
 }
 
 func TestADiskThatDoesNotAnswerIsAskedAgain(t *testing.T) {
-	m := delivery.New(delivery.Options{Links: 1}, rand.New(rand.NewPCG(1, 2)), [packet.Classes]uint64{1, 1, 1})
+	m := delivery.New(delivery.Options{Links: make([]delivery.Link, 1)}, rand.New(rand.NewPCG(1, 2)), [packet.Classes]uint64{1, 1, 1})
 	m.Tick(0)
 	m.Up(0, 0)
 	m.Committed(0, packet.Normal, 5)

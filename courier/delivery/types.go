@@ -11,8 +11,8 @@ import (
 
 // Options bound the machine. The zero value of each field means its default.
 type Options struct {
-	// Links is how many there are, most preferred first. With none, everything stays in the spool.
-	Links int
+	// Links to the ground, most preferred first. With none, everything stays in the spool.
+	Links []Link
 	// InFlightFrames and InFlightBytes bound what is sent and not yet acknowledged, over all classes. Default 256
 	// frames and 4 MiB. Urgent frames may exceed both by a quarter.
 	InFlightFrames int
@@ -25,6 +25,19 @@ type Options struct {
 	BackoffBase, BackoffCap time.Duration
 	// BreakAfter is how many failures in a row open a link's breaker. Default 5.
 	BreakAfter int
+	// Overhead is how much longer a message is than the frame in it, in bytes, for the links' budgets.
+	Overhead int
+}
+
+// Link is what one link is used for. The zero value carries everything.
+type Link struct {
+	// Name is by which the courier knows after a restart what was spent of the budget.
+	Name string
+	// Never are the classes that it does not carry, by Class.Index.
+	Never [packet.Classes]bool
+	// PerHour bounds the bytes of messages, both ways together, in any hour; 0 is no bound. A tenth of it is for urgent frames
+	// alone. What the ground says is counted and not held back.
+	PerHour int64
 }
 
 // WithDefaults fills what was left 0, but for Links.
@@ -46,6 +59,16 @@ func (o Options) WithDefaults() Options {
 	dur(&o.BackoffBase, 250*time.Millisecond)
 	dur(&o.BackoffCap, time.Minute)
 	return o
+}
+
+// For returns what the links of the dialers are used for: what list says, as far as it goes, by the dialers' names.
+func For(list []Link, dialers []link.Dialer) []Link {
+	links := make([]Link, len(dialers))
+	copy(links, list)
+	for i, d := range dialers {
+		links[i].Name = d.String()
+	}
+	return links
 }
 
 // Key names a frame in the spool.
@@ -131,11 +154,21 @@ func (s LinkState) String() string {
 	return "invalid"
 }
 
+// PauseStatus is that the ground asked to be left alone with the frames of a class.
+type PauseStatus struct {
+	Class packet.Class
+	Left  time.Duration
+	Text  string // why, for a person
+}
+
 // LinkStatus is how a link is doing, for health.
 type LinkStatus struct {
+	Name      string
 	State     LinkState
-	Open      bool // the breaker: failing, and probed with one frame at a time
-	Failures  int  // in a row
+	Open      bool  // the breaker: failing, and probed with one frame at a time
+	Budget    int64 // bytes an hour; 0 for none
+	Spent     int64 // of it, in the last hour
+	Failures  int   // in a row
 	LastError string
 	RTT       time.Duration // smoothed time from Transmit to acknowledgement; 0 until measured
 	Sent      uint64        // frames handed over, repeats included

@@ -131,7 +131,7 @@ func deliver(t *testing.T, d link.Dialer, r link.Receiver, proxy *linktest.Proxy
 	limits := batch.Limits{Records: 25, Age: 5 * time.Millisecond}
 	c := must[*courier.Courier](t)(courier.Open(courier.Options{Device: device, Disk: must[*env.OSDisk](t)(env.NewOSDisk(t.TempDir())),
 		Batch: [packet.Classes]batch.Limits{limits, limits, limits},
-		Delivery: delivery.Options{Links: 1, InFlightFrames: 32, AckTimeout: 100 * time.Millisecond,
+		Delivery: delivery.Options{Links: make([]delivery.Link, 1), InFlightFrames: 32, AckTimeout: 100 * time.Millisecond,
 			BackoffBase: 10 * time.Millisecond, BackoffCap: 100 * time.Millisecond}}, rand.New(rand.NewPCG(1, 2))))
 	boot := telemetry.Boot{1, 2, 3}
 	if err := c.Begin(boot); err != nil {
