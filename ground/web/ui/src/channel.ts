@@ -1,6 +1,6 @@
 // Change notification for components: a channel is emitted, who listens renders again with the next frame.
 
-import { useEffect, useReducer } from "preact/hooks";
+import { useLayoutEffect, useReducer } from "preact/hooks";
 
 export class Channel {
   private readonly listeners = new Set<() => void>();
@@ -24,7 +24,8 @@ export class Channel {
 
 export function useChannel(...channels: Channel[]): void {
   const [, render] = useReducer((n: number) => n + 1, 0);
-  useEffect(() => {
+  // A layout effect runs with the render: between it and an effect after the next frame a change could pass unheard.
+  useLayoutEffect(() => {
     const stops = channels.map((c) => c.listen(() => render(undefined)));
     return () => stops.forEach((stop) => stop());
     // The channels of a component never change.

@@ -55,6 +55,19 @@ test("nothing is shown to who has not signed in, and a wrong password is told", 
     assert.ok(await g.hasNoSidewaysScroll());
   }));
 
+test("the ground answers before the first frame is drawn", async () => {
+  const context = await browser.newContext();
+  await context.addInitScript(() => {
+    window.requestAnimationFrame = () => 0;
+    const later = window.setTimeout;
+    window.setTimeout = (f, ms = 0, ...rest) => later(f, ms + 60_000, ...rest);
+  });
+  const page = await context.newPage();
+  await page.goto(base);
+  await page.locator("#password").waitFor();
+  await context.close();
+});
+
 test("an operator commands, a viewer does not", () =>
   with_({}, async (g) => {
     await signIn(g, "ada");
