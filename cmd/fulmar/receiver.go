@@ -14,7 +14,6 @@ import (
 	"github.com/fulmar-io/fulmar/ground/broker"
 	"github.com/fulmar-io/fulmar/ground/enroll"
 	"github.com/fulmar-io/fulmar/ground/export"
-	"github.com/fulmar-io/fulmar/ground/ingest"
 	"github.com/fulmar-io/fulmar/ground/live"
 	"github.com/fulmar-io/fulmar/ground/station"
 	"github.com/fulmar-io/fulmar/ground/web"
@@ -83,7 +82,9 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 		return err
 	}
 	hub := live.New(live.Options{})
-	r.station, err = station.Open(ctx, station.Options{Disk: disk, IndexPath: filepath.Join(s.Data, "index.sqlite"), Frames: s.Store.Frames(), Ingest: ingest.Options{Keys: r.keys},
+	intake := s.Limits.Ingest()
+	intake.Keys = r.keys
+	r.station, err = station.Open(ctx, station.Options{Disk: disk, IndexPath: filepath.Join(s.Data, "index.sqlite"), Frames: s.Store.Frames(), Ingest: intake, Series: s.Limits.Series,
 		Receivers: receivers, Publish: hub.Publish, Missed: hub.Missed, Logger: slog.Default()})
 	if err != nil {
 		for _, rc := range receivers {

@@ -20,6 +20,7 @@ type Intake struct {
 	frames  *store.Frames
 	waiting []waitingFrame // to be appended when the Sync under way has ended
 	syncing bool
+	backlog int64       // bytes of waiting and batch
 	batch   []Committed // appended since the last Sync, or covered by the one under way
 	effects []Effect
 	sealed  *sealed // nil without keys
@@ -155,11 +156,13 @@ func (in *Intake) Message(received int64, device string, message []byte) error {
 
 func (in *Intake) frame(received int64, device string, data []byte, again bool) {
 	in.mu.Lock()
-	in.machine.Frame(device, data, again)
+	in.machine.backlog = in.backlog
+	in.machine.Frame(received, device, data, again)
 	var rest []Effect
 	for _, e := range in.machine.Effects() {
 		if s, ok := e.(Store); ok {
 			in.waiting = append(in.waiting, waitingFrame{header: s.Header, data: s.Data, received: received})
+			in.backlog += int64(len(s.Data))
 		} else {
 			rest = append(rest, e)
 		}
@@ -181,7 +184,8 @@ func (in *Intake) append() {
 		index, err := in.frames.Append(w.received, w.data)
 		in.mu.Lock()
 		if err != nil {
-			in.machine.Failed(err, w.header)
+			in.machine.Failed(w.received, err, w.header)
+			in.backlog -= int64(len(w.data))
 			in.take(in.machine.Effects())
 		} else {
 			in.machine.Appended(w.header)
@@ -225,6 +229,9 @@ func (in *Intake) Synced(err error) {
 	in.mu.Lock()
 	in.machine.Stored(headers...)
 	in.take(in.machine.Effects())
+	for _, c := range in.batch {
+		in.backlog -= int64(len(c.Data))
+	}
 	in.mu.Unlock()
 	for _, c := range in.batch {
 		in.effects = append(in.effects, c)
@@ -239,6 +246,13 @@ func (in *Intake) Missing(device string, ids []telemetry.LayoutID) {
 	defer in.mu.Unlock()
 	in.machine.Missing(device, ids)
 	in.take(in.machine.Effects())
+}
+
+// Beyond says which layouts of a device are not taken, and why.
+func (in *Intake) Beyond(device string, layouts map[telemetry.LayoutID]string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.machine.Beyond(device, layouts)
 }
 
 // Account, Counters and Devices may be called from any goroutine; see Machine.

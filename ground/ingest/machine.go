@@ -21,12 +21,18 @@ type Options struct {
 	// Holes is how many separate ranges the marks of one stream may have. Default 4,096; a frame that would make one
 	// more is dropped, to come again when the holes are filled.
 	Holes int
+	// Quota is each device's.
+	Quota Quota
+	// Backlog bounds the bytes of frames that wait for the disk, of all devices together: with a half of it frames of class bulk are not
+	// taken any more, with three quarters those of class normal, then all. Default 64 MiB.
+	Backlog int64
 	// Keys are the ground's: what is not sealed in a session of a device that they trust is dropped. Nil takes everything, in the
 	// clear: for the bench. The Machine has no use for them, the Intake has.
 	Keys *identity.Keyring
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults fills what was left 0.
+func (o Options) WithDefaults() Options {
 	for _, f := range []struct {
 		v *int
 		d int
@@ -35,6 +41,10 @@ func (o Options) withDefaults() Options {
 			*f.v = f.d
 		}
 	}
+	if o.Backlog <= 0 {
+		o.Backlog = 64 << 20
+	}
+	o.Quota = o.Quota.withDefaults()
 	return o
 }
 
@@ -67,12 +77,14 @@ type Why string
 
 // The reasons to drop a frame, which a person should know of.
 const (
-	Damaged  Why = "damaged"  // on its way, or not a frame
-	Newer    Why = "newer"    // of a later version: this ground is to be brought up to date
-	Beyond   Why = "beyond"   // a limit of the Options
-	Unstored Why = "unstored" // the disk did not take it
-	Forged   Why = "forged"   // not made by its device, or not sealed; nothing is known of who did
-	Repeated Why = "repeated" // a message that was seen before, with a frame that is not known
+	Damaged   Why = "damaged"    // on its way, or not a frame
+	Newer     Why = "newer"      // of a later version: this ground is to be brought up to date
+	Beyond    Why = "beyond"     // a limit of the Options
+	Unstored  Why = "unstored"   // the disk did not take it
+	Forged    Why = "forged"     // not made by its device, or not sealed; nothing is known of who did
+	Repeated  Why = "repeated"   // a message that was seen before, with a frame that is not known
+	OverQuota Why = "over quota" // its device has used what one may; it was asked to wait
+	Behind    Why = "behind"     // the disk is slower than what comes; devices were asked to wait
 )
 
 func (Store) isEffect()   {}
@@ -95,6 +107,7 @@ type Machine struct {
 	devices  map[string]*device
 	effects  []Effect
 	counters Counters
+	backlog  int64  // bytes that wait for the disk, as the Intake says
 	tick     uint64 // counts events, to know which boot was heard of least recently
 }
 
@@ -102,6 +115,7 @@ type device struct {
 	streams    map[telemetry.Stream]*marks
 	heard      map[telemetry.Boot]uint64
 	duplicates uint64
+	use        use
 }
 
 // marks is what is known of one stream.
@@ -116,7 +130,7 @@ type marks struct {
 
 // New returns a machine that knows of nothing.
 func New(o Options) *Machine {
-	return &Machine{o: o.withDefaults(), devices: make(map[string]*device)}
+	return &Machine{o: o.WithDefaults(), devices: make(map[string]*device)}
 }
 
 // Effects returns what is to be done since it was last called, in order.
@@ -129,10 +143,10 @@ func (m *Machine) Effects() []Effect {
 // Counters returns what became of what arrived.
 func (m *Machine) Counters() Counters { return m.counters }
 
-// Frame takes a frame that arrived from a device, as the link knows the device. data is kept until it is answered. again is that its
+// Frame takes a frame that arrived from a device, as the link knows the device, at the ground's wall time now, ns. data is kept until it is answered. again is that its
 // message was seen before: then it may be acknowledged again, but there is no reason to store it. Its machine would have sent it
 // in another one.
-func (m *Machine) Frame(from string, data []byte, again bool) {
+func (m *Machine) Frame(now int64, from string, data []byte, again bool) {
 	m.tick++
 	h, err := frame.Peek(data)
 	switch {
@@ -154,6 +168,9 @@ func (m *Machine) Frame(from string, data []byte, again bool) {
 		m.shed(from, Beyond, fmt.Errorf("ingest: %d devices are known, and no more are taken", m.o.Devices))
 		return
 	}
+	if !m.withinRates(now, d, h, len(data)) {
+		return
+	}
 	s := d.stream(h.Stream)
 	d.heard[h.Stream.Boot] = m.tick
 	d.forget(m.o.Boots)
@@ -171,7 +188,7 @@ func (m *Machine) Frame(from string, data []byte, again bool) {
 		m.shed(from, Beyond, fmt.Errorf("ingest: %s has %d holes, and no more are taken", h.Stream, m.o.Holes))
 	case again:
 		m.shed(from, Repeated, fmt.Errorf("ingest: records %d to %d of %s in a message that was seen before", r.First, r.End()-1, h.Stream))
-	default:
+	case m.admit(now, d, h):
 		s.pending.Add(r)
 		m.effects = append(m.effects, Store{Header: h, Data: data})
 	}
@@ -208,13 +225,16 @@ func (m *Machine) Stored(headers ...frame.Header) {
 	}
 }
 
-// Failed says that frames could not be stored, and why. They are forgotten, and come again.
-func (m *Machine) Failed(err error, headers ...frame.Header) {
+// Failed says that frames could not be stored, and why. They are forgotten, and come again, after a while.
+func (m *Machine) Failed(now int64, err error, headers ...frame.Header) {
 	for _, h := range headers {
-		m.shed(h.Stream.Device, Unstored, err)
-		if d := m.devices[h.Stream.Device]; d != nil {
-			d.stream(h.Stream).settle(h)
+		d := m.devices[h.Stream.Device]
+		if d == nil {
+			m.shed(h.Stream.Device, Unstored, err)
+			continue
 		}
+		m.unstored(now, d, h, err)
+		d.stream(h.Stream).settle(h)
 	}
 }
 
@@ -272,7 +292,8 @@ func (m *Machine) device(name string) *device {
 }
 
 func newDevice() *device {
-	return &device{streams: make(map[telemetry.Stream]*marks), heard: make(map[telemetry.Boot]uint64)}
+	return &device{streams: make(map[telemetry.Stream]*marks), heard: make(map[telemetry.Boot]uint64),
+		use: use{layouts: make(map[telemetry.LayoutID]string)}}
 }
 
 func (d *device) stream(s telemetry.Stream) *marks {

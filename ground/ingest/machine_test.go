@@ -69,13 +69,13 @@ func ack(prefix uint64, ranges ...ledger.Range) string {
 
 func TestNothingIsAcknowledgedBeforeItIsDurable(t *testing.T) {
 	m := ingest.New(ingest.Options{})
-	m.Frame("rover", frameOf(t, stream, 0, 10, 0), false)
-	m.Frame("rover", frameOf(t, stream, 20, 5, 0), false)
+	m.Frame(0, "rover", frameOf(t, stream, 0, 10, 0), false)
+	m.Frame(0, "rover", frameOf(t, stream, 20, 5, 0), false)
 	headers, replies := effects(m)
 	if len(headers) != 2 || len(replies) != 0 {
 		t.Fatalf("%d to store, replies %v", len(headers), replies)
 	}
-	m.Frame("rover", frameOf(t, stream, 0, 10, 0), false) // again, while it is on its way to the disk
+	m.Frame(0, "rover", frameOf(t, stream, 0, 10, 0), false) // again, while it is on its way to the disk
 	if h, r := effects(m); len(h)+len(r) != 0 {
 		t.Fatalf("a frame on its way to the disk: %v %v", h, r)
 	}
@@ -83,7 +83,7 @@ func TestNothingIsAcknowledgedBeforeItIsDurable(t *testing.T) {
 	if _, replies = effects(m); len(replies) != 1 || replies[0] != ack(10, ledger.Range{First: 20, Count: 5}) {
 		t.Fatalf("replies %v", replies)
 	}
-	m.Frame("rover", frameOf(t, stream, 0, 10, 0), false)
+	m.Frame(0, "rover", frameOf(t, stream, 0, 10, 0), false)
 	if h, replies := effects(m); len(h) != 0 || len(replies) != 1 || replies[0] != ack(10, ledger.Range{First: 20, Count: 5}) {
 		t.Fatalf("a frame that is known: %v %v", h, replies)
 	}
@@ -95,14 +95,14 @@ func TestNothingIsAcknowledgedBeforeItIsDurable(t *testing.T) {
 func TestWhatCouldNotBeStoredComesAgain(t *testing.T) {
 	m := ingest.New(ingest.Options{})
 	b := frameOf(t, stream, 0, 10, 0)
-	m.Frame("rover", b, false)
+	m.Frame(0, "rover", b, false)
 	headers, _ := effects(m)
 	full := errors.New("disk full")
-	m.Failed(full, headers...)
-	if e := m.Effects(); len(e) != 1 || e[0] != (ingest.Dropped{Device: "rover", Why: ingest.Unstored, Err: full}) || m.Counters().Shed != 1 {
+	m.Failed(0, full, headers...)
+	if e := m.Effects(); len(e) != 2 || e[0] != (ingest.Dropped{Device: "rover", Why: ingest.Unstored, Err: full}) || m.Counters().Shed != 1 {
 		t.Errorf("%+v, counters %+v: it went without a word", e, m.Counters())
 	}
-	m.Frame("rover", b, false)
+	m.Frame(0, "rover", b, false)
 	if headers, _ = effects(m); len(headers) != 1 {
 		t.Fatal("it was taken for known")
 	}
@@ -110,12 +110,12 @@ func TestWhatCouldNotBeStoredComesAgain(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	m := ingest.New(ingest.Options{})
-	m.Frame("rover", frameOf(t, stream, 0, 10, 0), false)
+	m.Frame(0, "rover", frameOf(t, stream, 0, 10, 0), false)
 	headers, _ := effects(m)
 	m.Stored(headers...)
 	effects(m)
-	m.Frame("rover", frameOf(t, stream, 5, 10, 0), false)
-	m.Frame("boat", frameOf(t, stream, 30, 1, 0), false)
+	m.Frame(0, "rover", frameOf(t, stream, 5, 10, 0), false)
+	m.Frame(0, "boat", frameOf(t, stream, 30, 1, 0), false)
 	var codes []link.Code
 	for _, e := range m.Effects() {
 		if r, ok := e.(ingest.Reply); ok {
@@ -127,8 +127,8 @@ func TestRefusals(t *testing.T) {
 	}
 	damaged := frameOf(t, stream, 40, 1, 0)
 	damaged[len(damaged)-1] ^= 1
-	m.Frame("rover", damaged, false)
-	m.Frame("rover", []byte("no frame"), false)
+	m.Frame(0, "rover", damaged, false)
+	m.Frame(0, "rover", []byte("no frame"), false)
 	if h, r := effects(m); len(h)+len(r) != 0 || m.Counters().Damaged != 2 || m.Counters().Refused != 2 {
 		t.Errorf("damaged frames: %v %v %+v", h, r, m.Counters())
 	}
@@ -136,7 +136,7 @@ func TestRefusals(t *testing.T) {
 
 // store passes a frame through, as durable.
 func storeFrame(m *ingest.Machine, b []byte) {
-	m.Frame("rover", b, false)
+	m.Frame(0, "rover", b, false)
 	h, _ := effects(m)
 	m.Stored(h...)
 	effects(m)
@@ -171,7 +171,7 @@ func TestLimits(t *testing.T) {
 	}
 	other := stream
 	other.Device = "boat"
-	m.Frame("boat", frameOf(t, other, 0, 1, 0), false)
+	m.Frame(0, "boat", frameOf(t, other, 0, 1, 0), false)
 	if h, _ := effects(m); len(h) != 0 || m.Counters().Shed != 3 {
 		t.Errorf("a second device: %+v", m.Counters())
 	}
@@ -203,7 +203,7 @@ func TestAfterARestartTheFirstBootIsForgotten(t *testing.T) {
 	}
 	storeFrame(again, frameOf(t, boot(kept+1), 0, 1, 0))
 	for i := byte(2); i <= kept; i++ {
-		again.Frame("rover", frameOf(t, boot(i), 0, 1, 0), false)
+		again.Frame(0, "rover", frameOf(t, boot(i), 0, 1, 0), false)
 		if h, _ := effects(again); len(h) != 0 {
 			t.Errorf("boot %d was forgotten", i)
 		}
@@ -419,7 +419,7 @@ func note(acked *ledger.Set, r ingest.Reply) {
 
 func ExampleMachine() {
 	m := ingest.New(ingest.Options{})
-	m.Frame("rover", frame.AppendLost(nil, stream, 0, 3, ledger.Overflow), false)
+	m.Frame(0, "rover", frame.AppendLost(nil, stream, 0, 3, ledger.Overflow), false)
 	for _, e := range m.Effects() {
 		if s, ok := e.(ingest.Store); ok {
 			fmt.Println("store", s.Header.Count, "numbers")

@@ -7,8 +7,10 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/fulmar-io/fulmar/config"
+	"github.com/fulmar-io/fulmar/ground/ingest"
 	"github.com/fulmar-io/fulmar/ground/store"
 	"github.com/fulmar-io/fulmar/link/carrier"
 )
@@ -28,6 +30,7 @@ type Settings struct {
 	Queue    string             `doc:"share the machines with other grounds of this queue group; only with brokers"`
 	Profiles bool               `doc:"serve /debug/pprof beside /metrics"`
 	Store    StoreSettings      `doc:"the log of what has arrived"`
+	Limits   LimitsSettings     `doc:"what machines may use; one that uses more is told, and waits or keeps what is refused with its dead letters"`
 }
 
 // KeysDir is the folder of the ground's keys.
@@ -40,12 +43,35 @@ type StoreSettings struct {
 	MinFree      config.Size `doc:"left on the disk for others; with less, frames are not taken and stay on their machines" min:"1B" max:"1TiB"`
 }
 
+// LimitsSettings are what machines may use.
+type LimitsSettings struct {
+	Devices         int           `doc:"machines that this ground knows" min:"1" max:"1000000"`
+	FramesPerSecond int           `doc:"of each machine" min:"1" max:"1000000"`
+	BytesPerSecond  config.Size   `doc:"of each machine, in frames" min:"1KiB" max:"1TiB"`
+	Burst           time.Duration `doc:"for how long a machine that was quiet may send at a higher rate: it has what its rates give in this time at once" min:"1s" max:"1h"`
+	Layouts         int           `doc:"of each machine" min:"1" max:"100000"`
+	Series          int           `doc:"of each machine, over its layouts" min:"1" max:"1000000"`
+	Backlog         config.Size   `doc:"bytes of frames that wait for the disk, of all machines: with half of it records of class bulk are not taken any more, with three quarters those of class normal, then all" min:"1MiB" max:"64GiB"`
+}
+
+// Ingest returns the options of the intake that the settings say.
+func (l LimitsSettings) Ingest() ingest.Options {
+	return ingest.Options{Devices: l.Devices, Backlog: int64(l.Backlog), Quota: ingest.Quota{FramesPerSecond: l.FramesPerSecond,
+		BytesPerSecond: int64(l.BytesPerSecond), Burst: l.Burst, Layouts: l.Layouts}}
+}
+
 // DefaultSettings are those of a ground without a file.
 func DefaultSettings() Settings {
-	f := store.FramesOptions{}.WithDefaults()
+	f, in := store.FramesOptions{}.WithDefaults(), ingest.Options{}.WithDefaults()
+	q := in.Quota
 	return Settings{Kind: "ground", Data: "fulmar-ground", HTTP: "127.0.0.1:8080", MQTT: "127.0.0.1:8883", Enroll: "127.0.0.1:8443",
-		Store: StoreSettings{MaxBytes: config.Size(f.MaxBytes), SegmentBytes: config.Size(f.SegmentBytes), MinFree: config.Size(f.MinFree)}}
+		Store: StoreSettings{MaxBytes: config.Size(f.MaxBytes), SegmentBytes: config.Size(f.SegmentBytes), MinFree: config.Size(f.MinFree)},
+		Limits: LimitsSettings{Devices: in.Devices, FramesPerSecond: q.FramesPerSecond, BytesPerSecond: config.Size(q.BytesPerSecond), Burst: q.Burst,
+			Layouts: q.Layouts, Series: defaultSeries, Backlog: config.Size(in.Backlog)}}
 }
+
+// defaultSeries is how many series a machine may have.
+const defaultSeries = 20_000
 
 // Validate implements config's hook.
 func (s *Settings) Validate() error {

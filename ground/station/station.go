@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/fulmar-io/fulmar/ground/ingest"
 	"github.com/fulmar-io/fulmar/ground/store"
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/telemetry"
 )
 
 // Options of a Station.
@@ -23,6 +26,8 @@ type Options struct {
 	Receivers []link.Receiver // closed by Run
 	Ingest    ingest.Options
 	Frames    store.FramesOptions
+	// Series is how many each device may have over its layouts; 0 is no bound.
+	Series int
 	// Publish is told of every committed frame, for those who watch; nil if nobody can. Missed is told when some were
 	// indexed of which Publish was not: those who watch are to ask the index.
 	Publish func(ground.Update)
@@ -76,6 +81,7 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 		o.Logger.Error("the index was damaged; it is built again from the frames, the old one is set aside", "error", rebuilt)
 	}
 	index.Ledger = in.Account
+	index.Quota = store.Quota{Layouts: o.Ingest.WithDefaults().Quota.Layouts, Series: o.Series}
 	s := &Station{o: o, intake: in, index: index, events: make(chan func(), 256), ended: make(chan struct{}), commits: make(chan []store.Item, 64),
 		senders: make(map[string]link.Receiver), drops: make(map[ingest.Why]*drops)}
 	if err := s.openOrders(ctx); err != nil {
@@ -329,12 +335,24 @@ func (s *Station) catchUp(ctx context.Context) bool {
 // the urgent one that explains it.
 const askPeriod = 2 * time.Second
 
-// ask asks for the layouts that are still missing.
+// ask asks for the layouts that are still missing, and has frames refused whose layouts are more than their machines may have.
 func (s *Station) ask() {
+	for device, layouts := range s.index.Beyond() {
+		select {
+		case s.events <- func() { s.beyond(device, layouts) }:
+		case <-s.ended:
+		}
+	}
 	for device, ids := range s.index.Missing(link.MaxWanted) {
 		select {
 		case s.events <- func() { s.intake.Missing(device, ids) }:
 		default: // asked again in the next round
 		}
 	}
+}
+
+func (s *Station) beyond(device string, layouts map[telemetry.LayoutID]string) {
+	why := slices.Sorted(maps.Values(layouts))[0] // the others say as much
+	s.o.Logger.Error("layouts of a machine are not taken; their records go to its dead letters", "device", device, "layouts", len(layouts), "why", why)
+	s.intake.Beyond(device, layouts)
 }

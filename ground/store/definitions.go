@@ -26,7 +26,17 @@ type definitions struct {
 // defined is what is known of one device.
 type defined struct {
 	catalog telemetry.Catalog
+	layouts int // in the catalog, but for that of layouts
+	series  int // of those
 	boots   map[telemetry.Boot]heard
+}
+
+// add adds a layout to the catalog.
+func (k *defined) add(l *telemetry.Layout) {
+	if k.catalog.Add(l) {
+		k.layouts++
+		k.series += l.Series()
+	}
 }
 
 // heard is when the first frame of a boot came. The offset is to be added to monotonic time where there is no wall time.
@@ -97,7 +107,7 @@ func (d *definitions) parse(b []byte) {
 	switch b[0] {
 	case definedLayout:
 		if l, err := telemetry.ParseLayout(body); err == nil {
-			d.of(name).catalog.Add(l)
+			d.of(name).add(l)
 		}
 	case definedBoot:
 		if len(body) == 32 {
@@ -127,7 +137,7 @@ func (d *definitions) layout(device string, l *telemetry.Layout) error {
 	if err := d.append(definedLayout, device, l.AppendBinary(nil)); err != nil {
 		return fmt.Errorf("store: remember layout %q of %s: %w", l.Name, device, err)
 	}
-	k.catalog.Add(l)
+	k.add(l)
 	return nil
 }
 

@@ -24,6 +24,8 @@ type Index struct {
 	frames *Frames
 	// Ledger tells what ingest knows of a device; nil leaves the ground's part of ground.Ledger empty.
 	Ledger func(device string) (a ledger.Account, duplicates uint64)
+	// Quota is each device's. It is to be set before anything is added.
+	Quota Quota
 
 	// Heard is told what is indexed about commands, by the goroutine that indexes; nil if nobody wants to know.
 	Heard func(Heard)
@@ -51,6 +53,9 @@ type deviceIndex struct {
 	remembered bool // state has what was indexed before the index was opened, too
 	// missing are layouts of frames that could not be decoded.
 	missing map[telemetry.LayoutID]bool
+	// beyond are layouts that are not taken, with why.
+	beyond map[telemetry.LayoutID]string
+	told   int // how many of them Beyond returned last
 }
 
 type bootRow struct {
@@ -188,7 +193,7 @@ func (x *Index) load(ctx context.Context) (err error) {
 // deviceIndex adds a device.
 func (x *Index) deviceIndex(id int64, name string) *deviceIndex {
 	d := &deviceIndex{id: id, name: name, catalog: &x.frames.definitions.of(name).catalog, boots: make(map[telemetry.Boot]bootRow),
-		layouts: make(map[telemetry.LayoutID]*layoutRow), state: make(map[string]*row), missing: make(map[telemetry.LayoutID]bool)}
+		layouts: make(map[telemetry.LayoutID]*layoutRow), state: make(map[string]*row), missing: make(map[telemetry.LayoutID]bool), beyond: make(map[telemetry.LayoutID]string)}
 	x.devices[name] = d
 	return d
 }
@@ -314,6 +319,64 @@ func (x *Index) Missing(most int) map[string][]telemetry.LayoutID {
 		}
 	}
 	return missing
+}
+
+// Quota bounds what one device may have the index know of it. 0 is no bound.
+type Quota struct {
+	Layouts int
+	Series  int // over all its layouts
+}
+
+// refuse reports whether a layout is more than its device may have. Those are remembered, as far as their number is sensible: the
+// device is to be told.
+func (x *Index) refuse(d *deviceIndex, l *telemetry.Layout) bool {
+	k, q := x.frames.definitions.of(d.name), x.Quota
+	if k.catalog.Layout(l.ID()) != nil {
+		return false
+	}
+	var why string
+	switch {
+	case q.Layouts > 0 && k.layouts >= q.Layouts:
+		why = fmt.Sprintf("this ground takes %d layouts of a device: raise limits.layouts there, or have the device use fewer", q.Layouts)
+	case q.Series > 0 && k.series+l.Series() > q.Series:
+		why = fmt.Sprintf("this ground takes %d series of a device, and with layout %q it would have %d: raise limits.series there, or have the device use fewer",
+			q.Series, l.Name, k.series+l.Series())
+	default:
+		return false
+	}
+	if len(d.beyond) < maxBeyond {
+		d.beyond[l.ID()] = why
+		delete(d.missing, l.ID())
+	}
+	return true
+}
+
+// maxBeyond is of how many layouts of a device it is remembered that they are not taken.
+const maxBeyond = 1024
+
+// miss notes that a layout is to be asked for.
+func (d *deviceIndex) miss(id telemetry.LayoutID) {
+	if _, beyond := d.beyond[id]; !beyond {
+		d.missing[id] = true
+	}
+}
+
+// Beyond returns the layouts that are not taken, with why, by device. They are returned once.
+func (x *Index) Beyond() map[string]map[telemetry.LayoutID]string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var all map[string]map[telemetry.LayoutID]string
+	for name, d := range x.devices {
+		if len(d.beyond) == d.told {
+			continue
+		}
+		if all == nil {
+			all = make(map[string]map[telemetry.LayoutID]string)
+		}
+		all[name] = maps.Clone(d.beyond)
+		d.told = len(d.beyond)
+	}
+	return all
 }
 
 // Item is a frame of the log, to be indexed. Received and Committed are the ground's wall clock, ns since 1970; Committed

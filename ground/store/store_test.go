@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fulmar-io/fulmar/env"
@@ -368,6 +369,53 @@ func TestLayoutsMayComeLater(t *testing.T) {
 	series, err := r.index.Series(context.Background(), "rover")
 	if err != nil || len(series) != imu.Series()+task.Series() || slices.ContainsFunc(series, func(s ground.Series) bool { return s.Rows != 1 }) {
 		t.Errorf("series %+v, %v", series, err)
+	}
+}
+
+// A layout beyond what a device may have is not learnt, is named once with the setting that says so, and is not asked for; what was
+// known before is still read, also after another start.
+func TestLayoutsBeyondTheQuotaAreNotTaken(t *testing.T) {
+	for name, c := range map[string]struct {
+		quota store.Quota
+		why   string
+	}{
+		"layouts": {store.Quota{Layouts: 1}, "1 layouts of a device: raise limits.layouts"},
+		"series":  {store.Quota{Series: imu.Series() + task.Series() - 1}, `with layout "imu/sample" it would have`},
+	} {
+		r := newRig(t)
+		r.index.Quota = c.quota
+		r.define(task)
+		r.commit(second)
+		r.define(imu)
+		r.put(imu, 0, second, 0, float32(1), float32(2), "x", int64(7))
+		r.put(task, 0, second, 0, int64(5_000_000), uint64(77), int64(1234))
+		r.commit(2 * second)
+		if got := r.index.Missing(10); len(got) != 0 {
+			t.Errorf("%s: asked for %v", name, got)
+		}
+		beyond := r.index.Beyond()
+		if len(beyond) != 1 || len(beyond["rover"]) != 1 || !strings.Contains(beyond["rover"][imu.ID()], c.why) {
+			t.Errorf("%s: beyond %v", name, beyond)
+		}
+		if again := r.index.Beyond(); again != nil {
+			t.Errorf("%s: said twice: %v", name, again)
+		}
+		r.put(task, 0, 2*second, 0, int64(5_000_000), uint64(78), int64(1234))
+		r.commit(3 * second)
+		latest, err := r.index.Latest(context.Background(), "rover", []string{"imu/task/read.runs"})
+		if err != nil || len(latest) != 1 || latest[0].Value != uint64(78) {
+			t.Errorf("%s: latest %+v, %v", name, latest, err)
+		}
+		if err := r.index.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r.open() // under no quota: a person raised it
+		r.define(imu)
+		r.commit(4 * second)
+		latest, err = r.index.Latest(context.Background(), "rover", []string{"imu/sample.ticks"})
+		if err != nil || len(latest) != 1 || latest[0].Value != int64(7) {
+			t.Errorf("%s: with the quota raised: latest %+v, %v", name, latest, err)
+		}
 	}
 }
 

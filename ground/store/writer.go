@@ -87,7 +87,7 @@ func (w *writer) decode(d *deviceIndex, boot bootRow, it Item) error {
 	switch {
 	case errors.As(err, &unknown):
 		for _, id := range unknown.IDs {
-			d.missing[id] = true
+			d.miss(id)
 		}
 		if err := w.exec("INSERT OR IGNORE INTO undecoded VALUES (?, ?)", int64(it.Index), d.id); err != nil {
 			return err
@@ -248,6 +248,9 @@ func (w *writer) definitions(d *deviceIndex, b *frame.Block) error {
 		if err != nil {
 			continue // a machine's mistake, which ground can only leave undecoded
 		}
+		if w.x.refuse(d, l) {
+			continue
+		}
 		if err := w.x.frames.definitions.layout(d.name, l); err != nil {
 			return err
 		}
@@ -335,7 +338,7 @@ func (d *deviceIndex) knows(ids []telemetry.LayoutID) bool {
 	all := true
 	for _, id := range ids {
 		if d.catalog.Layout(id) == nil {
-			d.missing[id] = true
+			d.miss(id)
 			all = false
 		}
 	}
