@@ -26,6 +26,7 @@ type Machine struct {
 	Status     Status // worst of its components'
 	Components []Component
 	Tasks      []Task
+	Processes  []Process
 	Ledger     Ledger
 	Records    uint64
 	Readings   uint64
@@ -67,6 +68,14 @@ type Task struct {
 	JitterMaxNS     int64
 	ExecP99NS       int64
 	Time            int64
+}
+
+// A Process of a machine, as it last told.
+type Process struct {
+	Name          string // node, with the components, or courier
+	ResidentBytes uint64
+	Restricted    string // what it has given up of its host, as "files, system calls"; empty where nobody has cared
+	Time          int64
 }
 
 // A Ledger accounts for every record of a machine, at the machine and here.

@@ -71,6 +71,8 @@ type Options struct {
 	// MemoryLimit is how much memory the control half may have, if it is a process of its own, before its garbage is
 	// collected. Default 256 MiB.
 	MemoryLimit int64
+	// Sandbox names what the process has given up of its host, to be published with what it takes; empty if nobody has cared.
+	Sandbox string
 	// Linger is how long Run waits at its end for the ground to acknowledge everything. Default 0.
 	Linger time.Duration
 

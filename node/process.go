@@ -30,6 +30,7 @@ var processFields = []fulmar.Field{
 	{Name: "heap", Type: packet.Uint64, Unit: "By"},
 	{Name: "collections", Type: packet.Uint64},
 	{Name: "goroutines", Type: packet.Uint64},
+	{Name: "restricted", Type: packet.String}, // Options.Sandbox
 }
 
 // processFigures are what this process takes.
@@ -65,6 +66,7 @@ func (h *house) tellProcess(l *fulmar.Layout, now time.Duration, wall int64) {
 	h.w.Uint64(f.heap)
 	h.w.Uint64(f.collections)
 	h.w.Uint64(f.goroutines)
+	h.w.String(h.n.o.Sandbox)
 	h.publish(l)
 }
 

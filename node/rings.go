@@ -39,6 +39,11 @@ func (s SharedRings) dir() string {
 	if s.Dir != "" {
 		return s.Dir
 	}
+	return SharedFolder()
+}
+
+// SharedFolder is the folder of memory that processes share: /dev/shm on Linux, and elsewhere that for temporary files.
+func SharedFolder() string {
 	if st, err := os.Stat("/dev/shm"); err == nil && st.IsDir() {
 		return "/dev/shm"
 	}

@@ -32,6 +32,7 @@ type Settings struct {
 	Components   map[string]ComponentSettings `doc:"what the machine is made of, by name"`
 	RealTime     RealTimeSettings             `doc:"how the components' tasks run"`
 	Courier      CourierSettings              `doc:"how what was published is brought to the ground"`
+	Sandbox      SandboxSettings              `doc:"what the machine's processes may use of their host, on Linux: their own folders, the files of their hardware and the ports of their links"`
 	Filters      []filter.Rule                `doc:"what is held back before it is numbered: the rules that match a record apply in order"`
 	Ring         config.Size                  `doc:"shared memory per task, for what is published and not yet spooled" min:"128KiB" max:"1GiB"`
 	HealthPeriod time.Duration                `doc:"between reports of health, timing and accounts" min:"10ms" max:"1h"`
@@ -100,6 +101,13 @@ func (r RealTimeSettings) realTime() *sched.RealTime {
 		rt.Policy = sched.Deadline
 	}
 	return rt
+}
+
+// SandboxSettings are what the machine's processes may use of their host beside what the rest of the file makes them need.
+type SandboxSettings struct {
+	Off   bool     `doc:"keep all rights of the user"`
+	Read  []string `doc:"files and folders that components read"`
+	Write []string `doc:"files and folders that components read and write"`
 }
 
 // CourierSettings are how what was published is brought to the ground.

@@ -100,7 +100,7 @@ func runMachine(c *cobra.Command, path string, o runOptions) error {
 			return err
 		}
 	}
-	n, err := m.node(keys)
+	n, err := m.node(keys, false)
 	if err != nil {
 		return err
 	}
@@ -205,8 +205,9 @@ func readMachine(path string, overrides ...config.Override) (*machineFile, error
 	return m, nil
 }
 
-// node makes the machine. Nothing has happened yet but that its folder is there.
-func (m *machineFile) node(keys *identity.Keyring) (*node.Node, error) {
+// node makes the machine, or its courier half. Nothing has happened yet but that its folder is there, and that this process has given up
+// what it does not need.
+func (m *machineFile) node(keys *identity.Keyring, courier bool) (*node.Node, error) {
 	if len(m.parts) == 0 {
 		return nil, &usageError{err: errors.New("run: the machine has no components"), hint: "name them under components; fulmar check --types lists what there is"}
 	}
@@ -214,7 +215,11 @@ func (m *machineFile) node(keys *identity.Keyring) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.join(hardware(), keys, func(o *node.Options) { o.Disk = disk }, manage)
+	restricted, err := m.restrict(courier)
+	if err != nil {
+		return nil, err
+	}
+	return m.join(hardware(), keys, func(o *node.Options) { o.Disk, o.Sandbox = disk, restricted }, manage)
 }
 
 // join joins the machine's components.
@@ -261,10 +266,6 @@ func (m *machineFile) following(ctx context.Context, keys *identity.Keyring, do 
 
 // courierCommand runs the courier half of this machine in another process.
 func (m *machineFile) courierCommand(c *cobra.Command, path, region string) *exec.Cmd {
-	self, err := os.Executable()
-	if err != nil {
-		self = os.Args[0]
-	}
 	args := []string{"run", path, "--courier-half", "--region", region}
 	for _, f := range machineFlags.overrides(c) {
 		values := f.Values
@@ -278,7 +279,8 @@ func (m *machineFile) courierCommand(c *cobra.Command, path, region string) *exe
 	if v, err := c.Flags().GetBool("verbose"); err == nil && v {
 		args = append(args, "--verbose")
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(c.Context()), self, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(c.Context()), ownProgram(), args...)
+	cmd.Args[0] = os.Args[0]
 	cmd.Stderr = c.ErrOrStderr()
 	cmd.Env = os.Environ()
 	apart(cmd)
@@ -309,7 +311,7 @@ func (m *machineFile) courierHalf(c *cobra.Command, region string) error {
 	if err != nil {
 		return errors.Join(err, unlock())
 	}
-	n, err := m.node(keys)
+	n, err := m.node(keys, true)
 	if err != nil {
 		return errors.Join(err, unlock())
 	}

@@ -116,6 +116,9 @@ func (x *Index) describe(m *ground.Machine) {
 				PeriodNS: value[int64](r, "period"), Runs: value[uint64](r, "runs"), Misses: value[uint64](r, "misses"),
 				JitterP50NS: value[int64](r, "jitter_p50"), JitterP99NS: value[int64](r, "jitter_p99"),
 				JitterMaxNS: value[int64](r, "jitter_max"), ExecP99NS: value[int64](r, "exec_p99")})
+		case len(parts) == 2 && parts[1] == "process":
+			m.Processes = append(m.Processes, ground.Process{Name: parts[0], Time: r.time, ResidentBytes: value[uint64](r, "resident"),
+				Restricted: value[string](r, "restricted")})
 		case strings.HasPrefix(name, "courier/account/"):
 			m.Ledger.Machine.Add(accountOf(r))
 			m.Ledger.MachineTime = max(m.Ledger.MachineTime, r.time)

@@ -34,6 +34,8 @@ var (
 		{Name: "last_event", Type: packet.String}, {Name: "last_event_age", Type: packet.Float64, Unit: "s"}, {Name: "last_packet_age", Type: packet.Float64, Unit: "s"}}}
 	account = &telemetry.Layout{Name: "courier/account/normal", Kind: telemetry.Diagnostics, Fields: []telemetry.Field{
 		{Name: "numbered", Type: packet.Uint64}, {Name: "delivered", Type: packet.Uint64}, {Name: "waiting", Type: packet.Uint64}, {Name: "lost_quota", Type: packet.Uint64}}}
+	process = &telemetry.Layout{Name: "courier/process", Kind: telemetry.Diagnostics, Fields: []telemetry.Field{
+		{Name: "resident", Type: packet.Uint64, Unit: "By"}, {Name: "restricted", Type: packet.String}}}
 	task = &telemetry.Layout{Name: "imu/task/read", Kind: telemetry.Diagnostics, Fields: []telemetry.Field{
 		{Name: "period", Type: packet.Int64, Unit: "ns"}, {Name: "runs", Type: packet.Uint64}, {Name: "jitter_p99", Type: packet.Int64, Unit: "ns"}}}
 )
@@ -284,12 +286,13 @@ func TestEvents(t *testing.T) {
 }
 
 func (r *rig) describe() {
-	for _, l := range []*telemetry.Layout{health, account, task} {
+	for _, l := range []*telemetry.Layout{health, account, task, process} {
 		r.define(l)
 	}
 	r.put(health, 0, 100*second, 0, "degraded", "no fix", 42.0, "fix lost", 3.0, 0.5)
 	r.put(account, 0, 100*second, 0, uint64(10), uint64(6), uint64(3), uint64(1))
 	r.put(task, 0, 100*second, 0, int64(5_000_000), uint64(77), int64(1234))
+	r.put(process, 0, 100*second, 0, uint64(30<<20), "files, ports")
 	r.commit(101 * second)
 }
 
@@ -304,6 +307,9 @@ func checkMachine(t *testing.T, x *store.Index) {
 		LastEventTime: 97 * second, LastPacket: 100*second - second/2, Time: 100 * second}
 	if m.Device != "rover" || m.Status != ground.StatusDegraded || len(m.Components) != 1 || m.Components[0] != want || m.Boots != 1 {
 		t.Errorf("machine %+v", m)
+	}
+	if want := (ground.Process{Name: "courier", ResidentBytes: 30 << 20, Restricted: "files, ports", Time: 100 * second}); !slices.Equal(m.Processes, []ground.Process{want}) {
+		t.Errorf("processes %+v", m.Processes)
 	}
 	if a := m.Ledger.Machine; a.Numbered != 10 || a.LostBy[ledger.Quota] != 1 || a.Check() != nil {
 		t.Errorf("ledger %+v", m.Ledger)

@@ -283,6 +283,10 @@ func (d *double) rover() ground.Machine {
 			{Component: "battery", Name: "poll", PeriodNS: 500e6, Runs: 2 * n, JitterP50NS: 21_000, JitterP99NS: 180_000, JitterMaxNS: 950_000, ExecP99NS: 3_100_000, Time: ago(1)},
 			{Component: "gnss", Name: "parse", PeriodNS: 200e6, Runs: 5 * n, Misses: 2, JitterP50NS: 19_000, JitterP99NS: 140_000, JitterMaxNS: 2_300_000, ExecP99NS: 800_000, Time: ago(1)},
 		},
+		Processes: []ground.Process{
+			{Name: "courier", ResidentBytes: 31 << 20, Restricted: "files, ports, processes, system calls", Time: ago(1)},
+			{Name: "node", ResidentBytes: 26 << 20, Restricted: "files, system calls", Time: ago(1)},
+		},
 		Ledger: ground.Ledger{
 			Machine:     ledger.Account{Numbered: 93*n + 480, Delivered: 93 * n, Waiting: 150, LostBy: [ledger.Reasons]uint64{ledger.Overflow: 28, ledger.Unclean: 302}},
 			MachineTime: ago(1),

@@ -120,6 +120,7 @@ type machineFull struct {
 	Now        millis          `json:"now_ms"`
 	Components []componentJSON `json:"components"`
 	Tasks      []taskJSON      `json:"tasks"`
+	Processes  []processJSON   `json:"processes"`
 	Ledger     ledgerJSON      `json:"ledger"`
 }
 
@@ -145,6 +146,13 @@ type taskJSON struct {
 	JitterMax float64 `json:"jitter_max_us"`
 	ExecP99   float64 `json:"exec_p99_us"`
 	Told      *millis `json:"told_ms"`
+}
+
+type processJSON struct {
+	Name       string  `json:"name"`
+	Resident   uint64  `json:"resident_bytes"`
+	Restricted string  `json:"restricted"`
+	Told       *millis `json:"told_ms"`
 }
 
 type accountJSON struct {
@@ -179,7 +187,7 @@ func summaryJSON(m *ground.Machine) machineSummary {
 func fullJSON(m *ground.Machine, now int64) machineFull {
 	f := machineFull{
 		machineSummary: summaryJSON(m), Now: millis(now),
-		Components: make([]componentJSON, len(m.Components)), Tasks: make([]taskJSON, len(m.Tasks)),
+		Components: make([]componentJSON, len(m.Components)), Tasks: make([]taskJSON, len(m.Tasks)), Processes: make([]processJSON, len(m.Processes)),
 	}
 	for i, c := range m.Components {
 		f.Components[i] = componentJSON{
@@ -193,6 +201,9 @@ func fullJSON(m *ground.Machine, now int64) machineFull {
 			JitterP50: micros(t.JitterP50NS), JitterP99: micros(t.JitterP99NS), JitterMax: micros(t.JitterMaxNS),
 			ExecP99: micros(t.ExecP99NS), Told: optionalTime(t.Time),
 		}
+	}
+	for i, p := range m.Processes {
+		f.Processes[i] = processJSON{Name: p.Name, Resident: p.ResidentBytes, Restricted: p.Restricted, Told: optionalTime(p.Time)}
 	}
 	l := &m.Ledger
 	f.Ledger = ledgerJSON{

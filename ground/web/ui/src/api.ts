@@ -41,6 +41,13 @@ export interface Task {
   told_ms: number | null;
 }
 
+export interface Process {
+  name: string;
+  resident_bytes: number;
+  restricted: string;
+  told_ms: number | null;
+}
+
 export interface Account {
   numbered: number;
   delivered: number;
@@ -63,6 +70,7 @@ export interface Machine extends MachineSummary {
   now_ms: number;
   components: Component[];
   tasks: Task[];
+  processes: Process[];
   ledger: Ledger;
 }
 

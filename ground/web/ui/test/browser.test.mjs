@@ -305,6 +305,7 @@ test("machines, health, timing, ledger and events are told", { skip }, () =>
     assert.match(await text("[data-component=lidar]"), /failed[\s\S]*no answer after 5 attempts/);
     assert.match(await text("[data-component=drive]"), /degraded[\s\S]*encoder silent[\s\S]*deadline missed/);
     assert.match(await text("[data-task='drive/control']"), /8\.2 µs[\s\S]*61 µs[\s\S]*1\.84 ms[\s\S]*17 of/);
+    assert.match(await text("[data-process=courier]"), /31[\s\S]*has given up files, ports, processes, system calls/);
     assert.match(await text(".ledger"), /Produced[\s\S]*Delivered[\s\S]*Waiting[\s\S]*Lost\s+330[\s\S]*unclean stop/);
     assert.match(await text("#forecast"), /the spool holds 6\.1 h more/);
     const rows = await g.page.locator(".event").count();

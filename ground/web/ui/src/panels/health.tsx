@@ -59,6 +59,12 @@ export function Components({ app }: { app: App }) {
           ))}
         </table>
       )}
+      {(app.machine?.processes ?? []).map((p) => (
+        <p class="hint process" key={p.name} data-process={p.name}>
+          Process {p.name}: <span class="num">{f.bytes(p.resident_bytes)}</span>
+          {p.restricted && ` · has given up ${p.restricted}`}
+        </p>
+      ))}
     </section>
   );
 }
