@@ -20,6 +20,7 @@ import (
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/observe"
 	"github.com/fulmar-io/fulmar/secure/access"
+	"github.com/fulmar-io/fulmar/secure/admission"
 	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
@@ -103,16 +104,25 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 	if err := r.window.Register(r.station); err != nil {
 		return err
 	}
+	if r.broker != nil {
+		if err := r.window.Register(r.broker); err != nil {
+			return err
+		}
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/", r.web.Handler())
 	for _, path := range observe.Paths() {
 		mux.Handle(path, r.window)
 	}
-	r.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	r.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ConnContext: admission.Context}
 	r.http.RegisterOnShutdown(r.web.Close)
-	go func() { r.served <- r.http.Serve(listener) }()
+	go func() { r.served <- r.http.Serve(admission.New(listener, pageStrangers)) }()
 	return nil
 }
+
+// pageStrangers are connections to the page over which nobody has come who has signed in. They read the page, and /metrics, for as long as
+// they like; before a page with TLS stands a proxy, from whose one address all come.
+var pageStrangers = admission.Limits{Strangers: 512, FromOne: 256, PerSecond: -1, Bytes: -1, Patience: -1}
 
 // openGate lets in who has an account, unless everybody is.
 func (r *receiver) openGate(s station.Settings) (err error) {

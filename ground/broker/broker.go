@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/link"
 	linknats "github.com/fulmar-io/fulmar/link/nats"
+	"github.com/fulmar-io/fulmar/secure/admission"
 	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
@@ -26,58 +26,86 @@ type Options struct {
 	// Keys are the ground's: connections are TLS with certificates on both ends, and a device publishes and subscribes under its own name
 	// alone. Nil takes anybody, in the clear: for the bench.
 	Keys *identity.Keyring
-	Log  *slog.Logger
+	// Strangers are connections that have not authenticated, at each address. Without keys nobody is one.
+	Strangers admission.Limits
+	Log       *slog.Logger
 }
 
 // Broker is a running server.
 type Broker struct {
-	s    *server.Server
-	o    *server.Options
-	gate *gate // nil without keys
+	o          Options
+	s          *server.Server
+	front      *front
+	gate       *gate           // nil without keys
+	mqtt, nats *admission.Door // for machines; nats may be nil
 }
 
 // Start starts the server and returns when it takes connections.
 func Start(o Options) (*Broker, error) {
-	mqttHost, mqttPort, err := address("MQTT", o.MQTT)
+	f := newFront(o.Keys == nil, o.Log)
+	b := &Broker{o: o, front: f}
+	so, err := b.listen(o)
 	if err != nil {
+		f.close()
 		return nil, err
 	}
-	so := &server.Options{
-		ServerName: "fulmar-ground", NoSigs: true, NoSystemAccount: false,
-		JetStream: true, StoreDir: o.Dir, // MQTT sessions need it, see sessionStreams
-		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 256 << 20,
-		MaxPayload: link.MaxMessage + 64<<10,
-		MQTT:       server.MQTTOpts{Host: mqttHost, Port: mqttPort},
-		DontListen: o.NATS == "",
-	}
-	if o.NATS != "" {
-		if so.Host, so.Port, err = address("NATS", o.NATS); err != nil {
-			return nil, err
-		}
-	}
-	b := &Broker{o: so}
 	if o.Keys != nil {
-		if b.gate, err = newGate(o.Keys, o.Log); err != nil {
+		if b.gate, err = newGate(o.Keys, f, o.Log); err != nil {
+			f.close()
 			return nil, err
 		}
 		b.gate.guard(so)
 	}
+	if b.s, err = begin(so, o.Log); err != nil {
+		f.close()
+		return nil, err
+	}
+	if err := sessionsInMemory(b.s, b.own()...); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	f.serve(b.mqtt, inside(so.MQTT.Port))
+	if b.nats != nil {
+		f.serve(b.nats, inside(b.s.Addr().(*net.TCPAddr).Port))
+	}
+	return b, nil
+}
+
+// listen takes the addresses for machines, and returns the options of a server behind them.
+func (b *Broker) listen(o Options) (so *server.Options, err error) {
+	if b.mqtt, err = b.front.listen("MQTT", o.MQTT, o.Strangers); err != nil {
+		return nil, err
+	}
+	if o.NATS != "" {
+		if b.nats, err = b.front.listen("NATS", o.NATS, o.Strangers); err != nil {
+			return nil, err
+		}
+	}
+	return &server.Options{
+		ServerName: "fulmar-ground", NoSigs: true, NoSystemAccount: false,
+		JetStream: true, StoreDir: o.Dir, // MQTT sessions need it, see sessionStreams
+		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 256 << 20,
+		MaxPayload: link.MaxMessage + 64<<10,
+		Host:       "127.0.0.1", Port: server.RANDOM_PORT, DontListen: o.NATS == "",
+		MQTT: server.MQTTOpts{Host: "127.0.0.1", Port: server.RANDOM_PORT},
+	}, nil
+}
+
+// inside is the address of a port of the server.
+func inside(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// begin starts a server.
+func begin(so *server.Options, log *slog.Logger) (*server.Server, error) {
 	s, err := server.NewServer(so)
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
-	s.SetLoggerV2(logger{o.Log}, false, false, false)
+	s.SetLoggerV2(logger{log}, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
 		s.Shutdown()
 		return nil, errors.New("broker: not ready after 10 s")
 	}
-	b.s = s
-	if err := sessionsInMemory(s, b.own()...); err != nil {
-		s.Shutdown()
-		return nil, err
-	}
-	return b, nil
+	return s, nil
 }
 
 // PortError says that an address cannot be listened on.
@@ -95,44 +123,33 @@ func (e *PortError) Error() string {
 // Unwrap returns the cause.
 func (e *PortError) Unwrap() error { return e.Err }
 
-// address splits an address, after finding out that it is free: the server itself would only log that it is not.
-func address(what, addr string) (host string, port int, err error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
-	if err != nil {
-		return "", 0, &PortError{What: what, Address: addr, Err: err}
-	}
-	bound := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return "", 0, &PortError{What: what, Address: addr, Err: err}
-	}
-	host, p, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", 0, &PortError{What: what, Address: addr, Err: err}
-	}
-	if port, err = strconv.Atoi(p); err != nil || port == 0 {
-		port = bound
-	}
-	return host, port, nil
-}
-
 // MQTT returns the URL under which machines reach it over MQTT.
-func (b *Broker) MQTT() string {
-	return b.scheme("mqtt", "mqtts") + net.JoinHostPort(b.o.MQTT.Host, strconv.Itoa(b.o.MQTT.Port))
-}
+func (b *Broker) MQTT() string { return b.url("mqtt", "mqtts", b.o.MQTT, b.mqtt) }
 
 // NATS returns the URL under which machines reach it over NATS, or "" if it does not listen for that.
 func (b *Broker) NATS() string {
-	if b.o.DontListen {
+	if b.nats == nil {
 		return ""
 	}
-	return b.scheme("nats", "tls") + net.JoinHostPort(b.o.Host, strconv.Itoa(b.o.Port))
+	return b.url("nats", "tls", b.o.NATS, b.nats)
 }
 
-func (b *Broker) scheme(plain, secure string) string {
+// Strangers counts the connections at the addresses for machines.
+func (b *Broker) Strangers() admission.Counts {
+	c := b.mqtt.Counts()
+	if b.nats != nil {
+		c.Add(b.nats.Counts())
+	}
+	return c
+}
+
+// url is that of an address which was wanted, with the port that it got.
+func (b *Broker) url(plain, secure, wanted string, d *admission.Door) string {
 	if b.gate != nil {
 		plain = secure
 	}
-	return plain + "://"
+	host, _, _ := net.SplitHostPort(wanted) // it was listened on
+	return plain + "://" + net.JoinHostPort(host, strconv.Itoa(d.Addr().(*net.TCPAddr).Port))
 }
 
 // own are the options of the ground's own connections.
@@ -162,6 +179,7 @@ func (b *Broker) Receiver() (link.Receiver, error) {
 func (b *Broker) Close() error {
 	b.s.Shutdown()
 	b.s.WaitForShutdown()
+	b.front.close()
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 type gate struct {
 	keys   *identity.Keyring
 	secret string // of the ground's own connections, which are in this process
+	front  *front
 	log    *slog.Logger
 }
 
@@ -30,12 +31,12 @@ const ownUser = "ground"
 // tlsPatience is how long a handshake may take, in seconds.
 const tlsPatience = 5.0
 
-func newGate(keys *identity.Keyring, log *slog.Logger) (*gate, error) {
+func newGate(keys *identity.Keyring, front *front, log *slog.Logger) (*gate, error) {
 	b := make([]byte, 32)
 	if _, err := rand.Read(b); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
-	return &gate{keys: keys, secret: hex.EncodeToString(b), log: log}, nil
+	return &gate{keys: keys, secret: hex.EncodeToString(b), front: front, log: log}, nil
 }
 
 // guard has a server ask the gate.
@@ -60,13 +61,21 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 		c.RegisterUser(&server.User{Username: ownUser})
 		return true
 	}
+	v, err := g.front.origin(c.RemoteAddress())
+	if err != nil {
+		g.log.Warn("broker: connection refused", "error", err)
+		return false
+	}
 	p, err := g.keys.PeerOf(state, identity.Device)
 	if err == nil && overMQTT(c) && !clientIs(c, mqtt.ClientID(p.Name)) {
 		err = errors.New("another client id than the device's own: with it, it could cut the connection of another")
 	}
 	if err != nil {
-		g.log.Warn("broker: connection refused", "from", c.RemoteAddress(), "error", err)
+		g.front.tell("connection refused", "from", v.RemoteAddr().String(), "error", err)
 		return false
+	}
+	if !v.Known() {
+		return false // it was closed, as the oldest of too many
 	}
 	c.RegisterUser(&server.User{Username: userOf(p), Permissions: permissions(p.Name)})
 	return true

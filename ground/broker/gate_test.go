@@ -33,11 +33,17 @@ type guarded struct {
 
 func startGuarded(t *testing.T) *guarded {
 	t.Helper()
+	return startGuardedWith(t, broker.Options{})
+}
+
+// startGuardedWith starts one with limits of its own.
+func startGuardedWith(t *testing.T, o broker.Options) *guarded {
+	t.Helper()
 	g := &guarded{t: t, fleet: identitytest.New(t)}
 	g.ground = g.fleet.Ground()
+	o.MQTT, o.NATS, o.Dir, o.Keys, o.Log = "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), g.ground, slog.New(slog.DiscardHandler)
 	var err error
-	g.Broker, err = broker.Start(broker.Options{MQTT: "127.0.0.1:0", NATS: "127.0.0.1:0", Dir: t.TempDir(), Keys: g.ground, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	if g.Broker, err = broker.Start(o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = g.Close() })

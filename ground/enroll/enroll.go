@@ -12,17 +12,19 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fulmar-io/fulmar/secure/admission"
 	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
 // Limits of what anybody can make a server do.
 const (
-	maxRequest     = 16 << 10 // bytes
-	maxAnswer      = 1 << 20
-	maxConnections = 64
-	maxFromOne     = 8 // connections from one address
-	requestTime    = 5 * time.Second
+	maxRequest  = 16 << 10 // bytes
+	maxAnswer   = 1 << 20
+	requestTime = 5 * time.Second
 )
+
+// strangers are all who come here.
+var strangers = admission.Limits{Strangers: 64, FromOne: 8, Bytes: maxRequest + 16<<10, Patience: 3 * requestTime}
 
 const path = "/enroll"
 
@@ -51,7 +53,7 @@ func Start(l net.Listener, a *identity.Authority, keys *identity.Keyring, log *s
 		Handler: mux, TLSConfig: keys.PublicTLS(), ReadTimeout: requestTime, WriteTimeout: requestTime, IdleTimeout: requestTime,
 		MaxHeaderBytes: 4 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}}
 	go func() {
-		s.done <- s.http.ServeTLS(&bounded{Listener: l, from: make(map[string]int)}, "", "")
+		s.done <- s.http.ServeTLS(admission.New(l, strangers), "", "")
 	}()
 	return s
 }

@@ -28,8 +28,10 @@ type Orders interface {
 
 // Limits of what is said about orders.
 const (
-	maxBody   = 64 << 10 // bytes of a request
-	maxOrders = 100      // of an answer
+	maxBody = 64 << 10 // bytes of a request
+
+	maxBodyTime = 15 * time.Second // until it is here
+	maxOrders   = 100              // of an answer
 	// maxHold is how long an answer may wait for a change.
 	maxHold = 20 * time.Second
 )
@@ -151,6 +153,11 @@ func readBody(w http.ResponseWriter, r *http.Request, into any) error {
 	if err != nil || kind != "application/json" {
 		return newProblem(http.StatusUnsupportedMediaType, "want a body of application/json")
 	}
+	rc := http.NewResponseController(w)
+	if err := rc.SetReadDeadline(time.Now().Add(maxBodyTime)); err != nil && !errors.Is(err, http.ErrNotSupported) { // a test's recorder has none
+		return err
+	}
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }() // it was just set
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	d.DisallowUnknownFields()
 	d.UseNumber()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/command"
 	"github.com/fulmar-io/fulmar/secure/access"
+	"github.com/fulmar-io/fulmar/secure/admission"
 )
 
 // person is who a request is from, and what that one may do.
@@ -60,6 +61,7 @@ func (s *Server) identify(r *http.Request) *http.Request {
 		}
 		p = person{name: grant.Name, role: grant.Role, done: grant.Done(), cookie: secret}
 	}
+	admission.Known(r.Context())
 	return r.WithContext(context.WithValue(r.Context(), personKey{}, p))
 }
 
