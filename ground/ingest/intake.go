@@ -133,7 +133,7 @@ func (in *Intake) Effects() []Effect {
 // is the Intake's from here on. An error says that it was not a message of a machine's, and was dropped; what is not by whom it should be
 // is told by a Dropped.
 func (in *Intake) Message(received int64, device string, message []byte) error {
-	content, again, ok := in.unseal(device, message)
+	content, again, ok := in.unseal(received, device, message)
 	if !ok {
 		return nil
 	}

@@ -37,6 +37,7 @@ func (q Quota) withDefaults() Quota {
 // use is what a device has used of its quota.
 type use struct {
 	frames, bytes bucket
+	boots         bucket
 	layouts       map[telemetry.LayoutID]string // with why frames of it are refused, if they are
 	taken         int                           // how many of them are not
 	told          [packet.Classes]int64         // when it was asked to pause, ns
@@ -78,8 +79,19 @@ func (m *Machine) withinRates(now int64, d *device, h frame.Header, size int) bo
 		m.pause(now, d, h, wait, OverQuota, nil, fmt.Sprintf("this ground takes %d bytes a second of a device (limits.bytes_per_second)", q.BytesPerSecond))
 		return false
 	}
+	if _, known := d.heard[h.Stream.Boot]; known {
+		return true
+	}
+	if wait := d.use.boots.take(now, 1, bootsPerSecond, bootsBurst); wait > 0 {
+		m.pause(now, d, h, wait, OverQuota, nil, "this ground hears of a new boot of a device once a second")
+		return false
+	}
 	return true
 }
+
+// How often a boot may come that was not heard of before: the index keeps a row of each for good. A machine that comes back after weeks
+// has some hundreds to tell of, at most.
+const bootsPerSecond, bootsBurst = 1, 200 * time.Second
 
 // admit reports whether a new frame is to be stored. Otherwise its device is told why not, and what to do.
 func (m *Machine) admit(now int64, d *device, h frame.Header) bool {

@@ -197,6 +197,37 @@ func TestADiskThatFailsAsksForPatience(t *testing.T) {
 	}
 }
 
+// New boots come at a rate, for the index keeps each; those that are known are not held up by it.
+func TestBootsHaveARate(t *testing.T) {
+	m := ingest.New(ingest.Options{})
+	boot := func(now int64, n int) (bool, *link.Pause) {
+		s := stream
+		s.Boot = telemetry.Boot{1, byte(n >> 8), byte(n)}
+		m.Frame(now, "rover", frameOf(t, s, uint64(now), 1, 0), false)
+		ok, pause, _ := outcome(t, m)
+		return ok, pause
+	}
+	taken := 0
+	for n := range 300 {
+		ok, pause := boot(1, n)
+		if ok {
+			taken++
+		}
+		if n == 200 && (pause == nil || !strings.Contains(pause.Text, "new boot")) {
+			t.Errorf("told %+v", pause)
+		}
+	}
+	if taken != 200 {
+		t.Errorf("%d boots at once", taken)
+	}
+	if ok, _ := boot(2, 7); !ok {
+		t.Error("a boot that is known is held up")
+	}
+	if ok, _ := boot(2+1e9, 299); !ok {
+		t.Error("a second later none is taken")
+	}
+}
+
 // While the disk is behind, what waits in memory has a bound, the least urgent classes wait first, and everything is taken again when
 // the disk has caught up.
 func TestTheBacklogIsBounded(t *testing.T) {

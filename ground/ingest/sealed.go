@@ -3,6 +3,7 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/link"
@@ -18,14 +19,35 @@ type sealed struct {
 	keys     *identity.Keyring
 	sessions *seal.Sessions
 	log      *seglog.Log
-	unsynced bool // something was appended since the last Sync began
+	openings map[string]*bucket // of devices whose openings have come
+	unsynced bool               // something was appended since the last Sync began
 }
 
 // Bounds of the log of openings, in bytes. Beyond it the oldest go: their machines are asked again, should they still be in use.
 const maxSessionLog, sessionSegment = 8 << 20, 1 << 20
 
+// How often a device may open a session: each costs the ground a signature, an exchange of keys and a place in the log. A machine whose
+// opening is dropped is asked for it when its frames come, and sends it again.
+const openingsPerSecond, openingsBurst = 0.5, 40 * time.Second
+
+// mayOpen reports whether a device may open another session now.
+func (s *sealed) mayOpen(now int64, device string) bool {
+	b := s.openings[device]
+	if b == nil {
+		if len(s.openings) >= maxOpeners {
+			clear(s.openings) // who has used up its share has it again, which is the lesser evil
+		}
+		b = new(bucket)
+		s.openings[device] = b
+	}
+	return b.take(now, 1, openingsPerSecond, openingsBurst) == 0
+}
+
+// maxOpeners is of how many devices it is remembered.
+const maxOpeners = 100_000
+
 func openSealed(disk env.Disk, dir string, keys *identity.Keyring) (*sealed, error) {
-	s := &sealed{keys: keys}
+	s := &sealed{keys: keys, openings: make(map[string]*bucket)}
 	var err error
 	if s.sessions, err = seal.NewSessions(keys, 0); err != nil {
 		return nil, fmt.Errorf("ingest: open: %w", err)
@@ -56,7 +78,7 @@ func (s *sealed) keep(opening []byte) error {
 }
 
 // unseal returns what is in a message from a device, unless that is nothing for the machine. again is that the message was seen before.
-func (in *Intake) unseal(device string, message []byte) (content []byte, again, ok bool) {
+func (in *Intake) unseal(now int64, device string, message []byte) (content []byte, again, ok bool) {
 	kind := seal.KindOf(message)
 	if in.sealed == nil {
 		if kind != seal.Clear {
@@ -68,7 +90,7 @@ func (in *Intake) unseal(device string, message []byte) (content []byte, again, 
 	s := in.sealed
 	switch kind {
 	case seal.Opening:
-		in.opened(device, message)
+		in.opened(now, device, message)
 		return nil, false, false
 	case seal.Up:
 		content, fresh, err := s.sessions.Open(device, message)
@@ -85,7 +107,11 @@ func (in *Intake) unseal(device string, message []byte) (content []byte, again, 
 }
 
 // opened takes the opening of a session.
-func (in *Intake) opened(device string, message []byte) {
+func (in *Intake) opened(now int64, device string, message []byte) {
+	if !in.sealed.sessions.Knows(message) && !in.sealed.mayOpen(now, device) {
+		in.drop(device, OverQuota, errors.New("ingest: it opens sessions too often"))
+		return
+	}
 	isNew, err := in.sealed.sessions.Accept(device, message)
 	if err != nil {
 		in.drop(device, Forged, err)

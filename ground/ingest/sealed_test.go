@@ -296,3 +296,42 @@ func TestTrustIsSpread(t *testing.T) {
 	r.take("rover", s.Opening(), true)
 	learn("it comes back")
 }
+
+// A device that opens sessions without end has so many taken, and is no trouble for another; one that is known is taken always.
+func TestOpeningsHaveARate(t *testing.T) {
+	f := identitytest.New(t)
+	r := newSealedRig(t, f.Ground())
+	rover, boat := f.Device("rover"), f.Device("boat")
+	first := beginSession(t, rover)
+	open := func(now int64, device string, s *seal.Session) bool {
+		r.drops = nil
+		if err := r.Message(now, device, slices.Clone(s.Opening())); err != nil {
+			t.Fatal(err)
+		}
+		r.collect(true)
+		if len(r.drops) > 0 && r.drops[0].Why != ingest.OverQuota {
+			t.Fatalf("%+v", r.drops)
+		}
+		return len(r.drops) == 0
+	}
+	const now = int64(1e18)
+	taken := 0
+	if open(now, "rover", first) {
+		taken++
+	}
+	for range 40 {
+		if open(now, "rover", beginSession(t, rover)) {
+			taken++
+		}
+	}
+	if taken != 20 {
+		t.Errorf("%d sessions at once", taken)
+	}
+	if !open(now, "boat", beginSession(t, boat)) {
+		t.Error("another device may not open one")
+	}
+	last := beginSession(t, rover)
+	if open(now+1e9, "rover", last) || !open(now+3e9, "rover", last) || !open(now+3e9, "rover", last) {
+		t.Error("after three seconds one more is taken, and then known")
+	}
+}
