@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,7 @@ type receiver struct {
 	station  *station.Station
 	window   *observe.Window
 	listener net.Listener
+	pageTLS  *tls.Config // nil where the page has no certificate
 	http     *http.Server
 	url      string
 	web      *web.Server
@@ -64,7 +66,9 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 	if r.keys == nil {
 		warnInsecure("anybody can connect to this ground and send or read everything")
 	}
-	r.url = "http://" + listener.Addr().String()
+	if err := r.openPage(s); err != nil {
+		return err
+	}
 	if r.unlock, err = lock(s.Data); err != nil {
 		return err
 	}
@@ -114,10 +118,36 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 	for _, path := range observe.Paths() {
 		mux.Handle(path, r.window)
 	}
-	r.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ConnContext: admission.Context}
+	r.http = &http.Server{TLSConfig: r.pageTLS, Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ConnContext: admission.Context}
 	r.http.RegisterOnShutdown(r.web.Close)
-	go func() { r.served <- r.http.Serve(admission.New(listener, pageStrangers)) }()
+	r.serve()
 	return nil
+}
+
+// openPage reads the page's certificate, if it has one.
+func (r *receiver) openPage(s station.Settings) error {
+	r.url = "http://" + r.listener.Addr().String()
+	if s.HTTPCert == "" {
+		return nil
+	}
+	c, err := web.OpenCertificate(s.HTTPCert, s.HTTPKey, slog.Default())
+	if err != nil {
+		return err
+	}
+	r.pageTLS, r.url = c.TLS(), "https://"+r.listener.Addr().String()
+	return nil
+}
+
+// serve serves the page, the API and what is beside them.
+func (r *receiver) serve() {
+	door := admission.New(r.listener, pageStrangers)
+	go func() {
+		if r.pageTLS != nil {
+			r.served <- r.http.ServeTLS(door, "", "")
+			return
+		}
+		r.served <- r.http.Serve(door)
+	}()
 }
 
 // pageStrangers are connections to the page over which nobody has come who has signed in. They read the page, and /metrics, for as long as
@@ -132,8 +162,8 @@ func (r *receiver) openGate(s station.Settings) (err error) {
 	if r.gate, err = access.Open(access.Options{Accounts: accountsIn(s.Data), Logger: slog.Default()}); err != nil {
 		return err
 	}
-	if at, ok := r.listener.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
-		slog.Warn("the page is without TLS on an address that others reach: passwords can be read on their way; put a proxy with TLS before it", "http", s.HTTP)
+	if at, ok := r.listener.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() && r.pageTLS == nil {
+		slog.Warn("the page is without TLS on an address that others reach: passwords can be read on their way; set http_cert and http_key, or put a proxy with TLS before it", "http", s.HTTP)
 	}
 	return nil
 }

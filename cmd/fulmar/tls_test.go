@@ -1,13 +1,19 @@
 package main
 
 import (
+	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/fulmar-io/fulmar/internal/testbroker"
+	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
 // Over TLS, with an authority that the environment names; without it nothing is sent, and the reason is told.
@@ -42,5 +48,53 @@ func TestReplayOverTLS(t *testing.T) {
 	}
 	if said, err := replay(trust); err != nil || !strings.Contains(said, "1002 records delivered, 0 waiting, 0 lost") {
 		t.Errorf("with it: %v\n%s", err, said)
+	}
+}
+
+// The page with a certificate: who signs in gets a cookie that goes over TLS alone.
+func TestThePageOverTLS(t *testing.T) {
+	ca := testbroker.NewAuthority(t, "the operator")
+	cert, key := ca.Files(ca.Issue(x509.ExtKeyUsageServerAuth, ""))
+	data, page := t.TempDir(), freePort(t)
+	if _, err := initKeys(filepath.Join(data, "keys"), "ground", identity.Terms{}); err != nil {
+		t.Fatal(err)
+	}
+	u := child("fulmar", "users", "add", "ada", "--role", "operator", "--password-stdin", "--data", data)
+	u.cmd.Stdin = strings.NewReader("correct horse battery\n")
+	if err := u.cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, u.out.String())
+	}
+	file := filepath.Join(t.TempDir(), "ground.yaml")
+	settings := fmt.Sprintf("kind: ground\ndata: %q\nhttp: %s\nmqtt: 127.0.0.1:0\nenroll: \"\"\nhttp_cert: %q\nhttp_key: %q\n", data, page, cert, key)
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := secured(t, "ground", file)
+	pem, err := os.ReadFile(ca.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	eventually(t, func() bool {
+		r, err := client.Get("https://" + page + "/healthz")
+		if err != nil {
+			return false
+		}
+		_ = r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	}, "the page is not there")
+	r, err := client.Post("https://"+page+"/api/v1/session", "application/json", strings.NewReader(`{"name": "ada", "password": "correct horse battery"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	c := r.Cookies()
+	if r.StatusCode != http.StatusOK || len(c) != 1 || !c[0].Secure || !strings.HasPrefix(c[0].Name, "__Host-") {
+		t.Errorf("%s, %v", r.Status, c)
+	}
+	if err := g.end(syscall.SIGTERM); err != nil || !strings.Contains(g.out.String(), "https://"+page) {
+		t.Errorf("%v\n%s", err, g.out.String())
 	}
 }

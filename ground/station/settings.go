@@ -20,6 +20,8 @@ type Settings struct {
 	Kind     string             `choices:"ground" doc:"what the file is for"`
 	Data     string             `doc:"folder of frames and index"`
 	HTTP     string             `config:"http" doc:"address of the page and the API; 127.0.0.1:0 is any port that is free"`
+	HTTPCert string             `config:"http_cert" doc:"file of the page's certificate for TLS (PEM), with those that lead to its authority; it is read again when it is renewed"`
+	HTTPKey  string             `config:"http_key" doc:"file of the certificate's key (PEM)"`
 	Hosts    []string           `doc:"names, besides localhost and addresses, under which a browser may reach the page over loopback, a proxy's say; with any, no other name is taken on other interfaces either"`
 	MQTT     string             `config:"mqtt" doc:"address on which the embedded broker takes machines over MQTT"`
 	NATS     string             `config:"nats" doc:"address on which the embedded broker takes machines over NATS; empty for none"`
@@ -88,6 +90,9 @@ func (s *Settings) Validate() error {
 		if !s.Insecure && !b.Secure() {
 			errs = append(errs, config.Wrong("brokers", "broker %d, %s, is without TLS: write mqtts:// or tls://, or insecure: true for the bench", i+1, b.URL.Redacted()))
 		}
+	}
+	if (s.HTTPCert == "") != (s.HTTPKey == "") {
+		errs = append(errs, config.Wrong("http_cert", "a certificate and its key come together: http_cert and http_key"))
 	}
 	if s.Data == "" {
 		errs = append(errs, config.Wrong("data", "no folder"))

@@ -46,6 +46,7 @@ func TestImpossibleSettings(t *testing.T) {
 		"nats = 'a:nats-is-none'":             "nats: ",
 		"queue = 'q'":                         "queue: grounds share",
 		"data = ''":                           "data: no folder",
+		"http_key = 'k.pem'":                  "http_cert: a certificate and its key come together",
 		"brokers = ['mqtt://a', 'ftp://b']":   "brokers[1].url: ",
 		"brokers = ['mqtts://a', 'nats://b']": "brokers: broker 2, nats://b, is without TLS",
 		"enroll = 'x'":                        "enroll: \"x\" is no address to listen on",

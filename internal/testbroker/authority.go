@@ -74,28 +74,30 @@ func (a *Authority) Pool() *x509.CertPool {
 // Listener returns the lines that make Mosquitto speak TLS with a certificate.
 func (a *Authority) Listener(c tls.Certificate) []string {
 	a.t.Helper()
-	dir := a.t.TempDir()
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	cert, key := a.Files(c)
+	return []string{"cafile " + a.File(), "certfile " + cert, "keyfile " + key}
+}
+
+// Files returns the paths of a certificate and of its key.
+func (a *Authority) Files(c tls.Certificate) (cert, key string) {
+	a.t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	var lines []string
-	for option, block := range map[string]*pem.Block{"cafile": {Type: "CERTIFICATE", Bytes: a.cert.Raw},
-		"certfile": {Type: "CERTIFICATE", Bytes: c.Certificate[0]}, "keyfile": {Type: "PRIVATE KEY", Bytes: key}} {
-		path := filepath.Join(dir, option)
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			a.t.Fatal(err)
-		}
-		lines = append(lines, option+" "+path)
-	}
-	return lines
+	return a.file("CERTIFICATE", c.Certificate[0]), a.file("PRIVATE KEY", der)
 }
 
 // File returns the path of the CA's certificate, as SSL_CERT_FILE wants it.
 func (a *Authority) File() string {
 	a.t.Helper()
-	path := filepath.Join(a.t.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}), 0o600); err != nil {
+	return a.file("CERTIFICATE", a.cert.Raw)
+}
+
+func (a *Authority) file(kind string, der []byte) string {
+	a.t.Helper()
+	path := filepath.Join(a.t.TempDir(), "file.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
 		a.t.Fatal(err)
 	}
 	return path

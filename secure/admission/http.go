@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 )
 
@@ -9,6 +10,9 @@ type contextKey struct{}
 
 // Context keeps a connection that a Door accepted with the requests that come over it: it is for http.Server.ConnContext.
 func Context(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
 	if v, ok := c.(*Visitor); ok {
 		return context.WithValue(ctx, contextKey{}, v)
 	}
