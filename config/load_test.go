@@ -211,6 +211,10 @@ s.yaml:3:11: unsigned: -1 is less than 0
   2 | small: 128
   3 | unsigned: -1
     |           ^^`},
+		{"a password nearby", "s.yaml", "name: 'mqtt://me:geheim@h:1'\nkind: machin\n", `s.yaml:2:7: kind: "machin" is none of what it can be; did you mean machine?
+  1 | name: 'mqtt://me:xxxxxx@h:1'
+  2 | kind: machin
+    |       ^^^^^^`},
 		{"impossible together", "s.yaml", "name: x\nbatch:\n  limits:\n    min_count: 11\n", `s.yaml:4:16: batch.limits.min_count: 11 is more than max_count, 10
   3 |   limits:
   4 |     min_count: 11

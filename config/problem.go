@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -115,8 +116,16 @@ func (s source) snippet(at place) string {
 	return b.String()
 }
 
-// shown is a line for a terminal: no tabs, so that what is marked below is where it seems to be; no control characters.
+// password finds that of a URL.
+var password = regexp.MustCompile(`(://[^\s/@:'"]*:)([^\s/@'"]+)@`)
+
+// shown is a line for a terminal: no tabs, so that what is marked below is where it seems to be; no control characters; and an x for each
+// character of a URL's password, for errors end up in logs.
 func shown(line string) string {
+	line = password.ReplaceAllStringFunc(line, func(found string) string {
+		parts := password.FindStringSubmatch(found)
+		return parts[1] + strings.Repeat("x", utf8.RuneCountInString(parts[2])) + "@"
+	})
 	r := []rune(strings.TrimRight(line, "\r"))
 	if len(r) > maxSnippet {
 		r = append(r[:maxSnippet:maxSnippet], '…')
