@@ -71,6 +71,12 @@ type Receiver interface {
 	String() string
 }
 
+// A Holder is a Receiver that can leave what a device sends unread for a while: the carrier's own flow control reaches the device. It may
+// be called from any goroutine, and does not wait.
+type Holder interface {
+	Hold(device string, d time.Duration)
+}
+
 // Inbound is a message that came to the ground.
 type Inbound struct {
 	Device  string // as the carrier knows it: the topic, subject or certificate

@@ -172,8 +172,21 @@ func (b *Broker) Cut() error {
 
 // Receiver returns the ground's end of what arrives at the broker.
 func (b *Broker) Receiver() (link.Receiver, error) {
-	return linknats.Listen("nats://embedded", "", b.own()...)
+	r, err := linknats.Listen("nats://embedded", "", b.own()...)
+	if err != nil {
+		return nil, err
+	}
+	return receiver{Receiver: r, front: b.front}, nil
 }
+
+// receiver is the ground's end of the broker.
+type receiver struct {
+	link.Receiver
+	front *front
+}
+
+// Hold implements link.Holder.
+func (r receiver) Hold(device string, d time.Duration) { r.front.hold(device, d) }
 
 // Close stops the server and returns when it has ended.
 func (b *Broker) Close() error {

@@ -23,14 +23,21 @@ type front struct {
 	done  context.Context
 	stop  func()
 
-	mu    sync.Mutex                    // guards what follows
-	ways  map[string]*admission.Visitor // by the address that the server sees
+	mu    sync.Mutex      // guards what follows
+	ways  map[string]*way // by the address that the server sees
 	links map[io.Closer]struct{}
 	spoke time.Time // of strangers, to the log
 }
 
+// way is a connection that the front passes on.
+type way struct {
+	*admission.Visitor
+	device string    // empty until it is known; of a bench always
+	until  time.Time // then its bytes are read again
+}
+
 func newFront(open bool, log *slog.Logger) *front {
-	f := &front{open: open, log: log, ways: make(map[string]*admission.Visitor), links: make(map[io.Closer]struct{})}
+	f := &front{open: open, log: log, ways: make(map[string]*way), links: make(map[io.Closer]struct{})}
 	f.done, f.stop = context.WithCancel(context.Background())
 	return f
 }
@@ -82,11 +89,12 @@ func (f *front) pass(v *admission.Visitor, to string) {
 		return
 	}
 	defer func() { _ = s.Close() }()
-	way := s.LocalAddr().String()
-	if !f.enter(way, v, s) || f.open && !v.Known() {
+	at := s.LocalAddr().String()
+	w := &way{Visitor: v}
+	if !f.enter(at, w, s) || f.open && !v.Known() {
 		return
 	}
-	defer f.leave(way, v, s)
+	defer f.leave(at, w, s)
 	var both sync.WaitGroup
 	both.Add(1)
 	go func() {
@@ -94,18 +102,21 @@ func (f *front) pass(v *admission.Visitor, to string) {
 		_, _ = io.Copy(v.Conn, s) // both are sockets: the kernel moves the bytes
 		_ = v.Close()
 	}()
-	if err := upwards(s, v); errors.Is(err, admission.ErrTooMuch) {
+	if err := f.upwards(s, w); errors.Is(err, admission.ErrTooMuch) {
 		f.tell("connection cut", "from", v.RemoteAddr().String(), "error", err)
 	}
 	_ = s.Close()
 	both.Wait()
 }
 
+// upwardsAtOnce is how much of a visitor is passed on before it is looked whether it is held.
+const upwardsAtOnce = 64 << 10
+
 // upwards passes on what a visitor sends.
-func upwards(s net.Conn, v *admission.Visitor) error {
+func (f *front) upwards(s net.Conn, w *way) error {
 	b := make([]byte, 4096)
-	for !v.IsKnown() {
-		n, err := v.Read(b)
+	for !w.IsKnown() {
+		n, err := w.Read(b)
 		if n > 0 {
 			if _, err := s.Write(b[:n]); err != nil {
 				return err
@@ -115,37 +126,80 @@ func upwards(s net.Conn, v *admission.Visitor) error {
 			return err
 		}
 	}
-	_, err := io.Copy(s, v.Conn)
-	return err
+	for {
+		if _, err := io.CopyN(s, w.Conn, upwardsAtOnce); err != nil {
+			return err
+		}
+		if err := f.held(w); err != nil {
+			return err
+		}
+	}
 }
 
-func (f *front) enter(way string, v *admission.Visitor, s io.Closer) bool {
+// held waits as long as a way is held.
+func (f *front) held(w *way) error {
+	for {
+		f.mu.Lock()
+		wait := time.Until(w.until)
+		f.mu.Unlock()
+		if wait <= 0 {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-f.done.Done():
+			return net.ErrClosed
+		}
+	}
+}
+
+// hold has nothing read of a device for a while.
+func (f *front) hold(device string, d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	until := time.Now().Add(d)
+	for _, w := range f.ways {
+		if w.device == device && w.until.Before(until) {
+			w.until = until
+		}
+	}
+}
+
+func (f *front) enter(at string, w *way, s io.Closer) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.done.Err() != nil {
 		return false
 	}
-	f.ways[way] = v
-	f.links[v], f.links[s] = struct{}{}, struct{}{}
+	f.ways[at] = w
+	f.links[w], f.links[s] = struct{}{}, struct{}{}
 	return true
 }
 
-func (f *front) leave(way string, v *admission.Visitor, s io.Closer) {
+func (f *front) leave(at string, w *way, s io.Closer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.ways, way)
-	delete(f.links, v)
+	delete(f.ways, at)
+	delete(f.links, w)
 	delete(f.links, s)
 }
 
 // origin returns whose connection the server means by an address.
-func (f *front) origin(way net.Addr) (*admission.Visitor, error) {
+func (f *front) origin(at net.Addr) (*way, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if v := f.ways[way.String()]; v != nil {
-		return v, nil
+	if w := f.ways[at.String()]; w != nil {
+		return w, nil
 	}
-	return nil, fmt.Errorf("broker: a connection from %s came past the front", way)
+	return nil, fmt.Errorf("broker: a connection from %s came past the front", at)
+}
+
+// admit says that a way is a device's, and reports whether it is still there.
+func (f *front) admit(w *way, device string) bool {
+	f.mu.Lock()
+	w.device = device
+	f.mu.Unlock()
+	return w.Known()
 }
 
 // close closes everything and returns when it has ended.

@@ -74,7 +74,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 		g.front.tell("connection refused", "from", v.RemoteAddr().String(), "error", err)
 		return false
 	}
-	if !v.Known() {
+	if !g.front.admit(v, p.Name) {
 		return false // it was closed, as the oldest of too many
 	}
 	c.RegisterUser(&server.User{Username: userOf(p), Permissions: permissions(p.Name)})

@@ -243,3 +243,50 @@ func eventuallyCounts(t *testing.T, g *guarded, holds func(admission.Counts) boo
 		}
 	}
 }
+
+// What a device sends while it is held stays where it is, and comes afterwards; others are served.
+func TestADeviceIsHeld(t *testing.T) {
+	g := startGuarded(t)
+	r, err := g.Receiver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var conns []link.Conn
+	for _, name := range []string{"rover", "boat"} {
+		c, err := mqtt.Dialer{URL: g.MQTT(), Device: name, TLS: toGround(g.fleet.Device(name))}.Dial(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns = append(conns, c)
+	}
+	const held = 500 * time.Millisecond
+	began := time.Now()
+	r.(link.Holder).Hold("rover", held)
+	message := make([]byte, 100<<10) // more than is on its way already
+	for range 3 {
+		if err := conns[0].Send(ctx, message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conns[1].Send(ctx, []byte("boat")); err != nil {
+		t.Fatal(err)
+	}
+	boat := false
+	for got := 0; got < 3; {
+		m, err := r.Recv(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Device == "boat" {
+			boat = true
+			continue
+		}
+		if got++; got == 3 && (!boat || time.Since(began) < held) {
+			t.Errorf("the last came after %s, that of the boat before: %t", time.Since(began), boat)
+		}
+	}
+}

@@ -51,7 +51,7 @@ func (s *Station) Collect(ch chan<- prometheus.Metric) {
 	send(metrics.logBytes, prometheus.GaugeValue, float64(frames.Bytes()))
 	send(metrics.behind, prometheus.GaugeValue, float64(frames.Durable()+1)-float64(s.index.Next()))
 	send(metrics.stored, prometheus.CounterValue, float64(s.stored.Load()))
-	send(metrics.queued, prometheus.GaugeValue, float64(len(s.events)))
+	send(metrics.queued, prometheus.GaugeValue, float64(s.turns.count()))
 	send(metrics.syncErrors, prometheus.CounterValue, float64(s.syncErrors.Load()))
 	ready := 1.0
 	if s.Ready() != nil {

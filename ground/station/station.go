@@ -48,14 +48,16 @@ type Station struct {
 	refusing           atomic.Int64  // when the log began to take no frames, likewise
 	stored, syncErrors atomic.Uint64 // bytes of frames; times
 
-	events  chan func()
-	ended   chan struct{} // Run takes no more of them
-	commits chan []store.Item
-	behind  atomic.Bool // frames are committed that the indexer must look for in the log
-	wg      sync.WaitGroup
-	senders map[string]link.Receiver // device → where it was heard last; of the loop
-	drops   map[ingest.Why]*drops    // of the loop
-	refused uint64                   // Next of the log when it took a frame no more; of the loop
+	events    chan func()
+	turns     *turns
+	ended     chan struct{} // Run takes no more of them
+	commits   chan []store.Item
+	behind    atomic.Bool // frames are committed that the indexer must look for in the log
+	wg        sync.WaitGroup
+	senders   map[string]link.Receiver // device → where it was heard last; of the loop
+	drops     map[ingest.Why]*drops    // of the loop
+	nuisances nuisances                // of the loop
+	refused   uint64                   // Next of the log when it took a frame no more; of the loop
 }
 
 // Open opens the log and the index and brings the index up to date.
@@ -82,7 +84,7 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	}
 	index.Ledger = in.Account
 	index.Quota = store.Quota{Layouts: o.Ingest.WithDefaults().Quota.Layouts, Series: o.Series}
-	s := &Station{o: o, intake: in, index: index, events: make(chan func(), 256), ended: make(chan struct{}), commits: make(chan []store.Item, 64),
+	s := &Station{o: o, intake: in, index: index, events: make(chan func(), 256), turns: newTurns(turnsMost, turnsShare), ended: make(chan struct{}), commits: make(chan []store.Item, 64),
 		senders: make(map[string]link.Receiver), drops: make(map[ingest.Why]*drops)}
 	if err := s.openOrders(ctx); err != nil {
 		return nil, errors.Join(err, index.Close(), in.Close())
@@ -145,6 +147,8 @@ func (s *Station) loop(ctx context.Context) {
 			return
 		case f := <-s.events:
 			f()
+		case <-s.turns.wake:
+			s.take()
 		case <-tick.C:
 			s.errands.book.Tick(s.time())
 		}
@@ -162,17 +166,26 @@ func (s *Station) receive(ctx context.Context, r link.Receiver) {
 			}
 			return
 		}
-		event := func() {
-			s.senders[m.Device] = r
-			if err := s.intake.Message(s.o.Wall().UnixNano(), m.Device, m.Message); err != nil {
-				s.o.Logger.Warn("message dropped", "link", r.String(), "device", m.Device, "error", err)
+		if whose := s.turns.put(arrival{from: r, Inbound: m}); whose != "" {
+			err := errors.New("station: it has sent more than can wait")
+			select {
+			case s.events <- func() { s.dropped(ingest.Dropped{Device: whose, Why: ingest.OverQuota, Err: err}) }:
+			case <-ctx.Done():
+				return
 			}
 		}
-		select {
-		case s.events <- event:
-		case <-ctx.Done():
-			return
-		}
+	}
+}
+
+// take takes the message whose turn it is.
+func (s *Station) take() {
+	a, ok := s.turns.next()
+	if !ok {
+		return
+	}
+	s.senders[a.Device] = a.from
+	if err := s.intake.Message(s.o.Wall().UnixNano(), a.Device, a.Message); err != nil {
+		s.o.Logger.Warn("message dropped", "link", a.from.String(), "device", a.Device, "error", err)
 	}
 }
 
@@ -252,6 +265,7 @@ func (s *Station) dropped(e ingest.Dropped) {
 		d = new(drops)
 		s.drops[e.Why] = d
 	}
+	s.nuisances.note(s.senders[e.Device], e.Device, now)
 	d.since++
 	if now.Sub(d.told) < dropPeriod {
 		return

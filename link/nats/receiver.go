@@ -20,10 +20,11 @@ import (
 // What has arrived at a ground and was not received yet, and what waits for the server to take it. Beyond it messages
 // are lost; they come again.
 const (
-	groundInboxCount  = 4096
+	groundInboxCount  = 65536
 	groundInboxBytes  = 64 << 20
 	groundOutboxCount = 4096
 	groundOutboxBytes = 8 << 20
+	perMessage        = 256 // what one costs beside its bytes
 )
 
 // pause is how long to wait before the nth attempt to reach the server again: random, up to a limit that doubles.
@@ -37,13 +38,12 @@ type Receiver struct {
 	shown   string
 	n       *network
 	nc      *nats.Conn
-	arrived chan *nats.Msg
 	inbox   *queue.Queue[link.Inbound]
 	outbox  *queue.Queue[outgoing]
 	stopped context.Context
 	stop    context.CancelFunc
 	closed  chan struct{} // the client is
-	pumped  chan struct{}
+	pumped  chan struct{} // nothing moves to the inbox any more
 	written chan struct{}
 	// up is whether there is a server. The client would tell, but only after what it is writing.
 	up atomic.Bool
@@ -73,7 +73,7 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 		stop()
 		return nil, fmt.Errorf("nats: connect to %s: %w", shown, err)
 	}
-	r := &Receiver{shown: shown, n: &network{silence: 2 * DefaultKeepAlive, ctx: run}, arrived: make(chan *nats.Msg, arriving),
+	r := &Receiver{shown: shown, n: &network{silence: 2 * DefaultKeepAlive, ctx: run},
 		inbox:   queue.New[link.Inbound](groundInboxCount, groundInboxBytes),
 		outbox:  queue.New[outgoing](groundOutboxCount, groundOutboxBytes),
 		stopped: run, stop: stop, closed: make(chan struct{}), pumped: make(chan struct{}), written: make(chan struct{})}
@@ -87,15 +87,9 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 		return nil, fmt.Errorf("nats: connect to %s: %w", shown, refused(err))
 	}
 	r.up.CompareAndSwap(false, r.nc.IsConnected())
-	go r.pump()
 	go r.write(run)
-	up := Subject(strings.ReplaceAll(link.UpTopics, "+", "*"))
-	if queueGroup != "" {
-		_, err = r.nc.ChanQueueSubscribe(up, queueGroup, r.arrived)
-	} else {
-		_, err = r.nc.ChanSubscribe(up, r.arrived)
-	}
-	if err != nil {
+	if err := r.subscribe(queueGroup); err != nil {
+		close(r.pumped)
 		return nil, errors.Join(fmt.Errorf("nats: subscribe at %s: %w", shown, err), r.Close())
 	}
 	if r.nc.IsConnected() {
@@ -103,6 +97,26 @@ func Listen(serverURL, queueGroup string, options ...nats.Option) (*Receiver, er
 		_ = r.nc.FlushTimeout(subscribeTime)
 	}
 	return r, nil
+}
+
+// subscribe has what comes up moved to the inbox. The client holds what comes faster, up to bounds of the inbox's kind: a flood of one device
+// would otherwise drop what others send while this process does something else.
+func (r *Receiver) subscribe(queueGroup string) error {
+	up := Subject(strings.ReplaceAll(link.UpTopics, "+", "*"))
+	sub, err := r.nc.QueueSubscribe(up, queueGroup, r.arrive)
+	if err != nil {
+		return err
+	}
+	sub.SetClosedHandler(func(string) { r.inbox.Close(); close(r.pumped) })
+	return sub.SetPendingLimits(groundInboxCount, groundInboxBytes)
+}
+
+// arrive takes a message from the client, one after the other.
+func (r *Receiver) arrive(m *nats.Msg) {
+	device, ok := link.TopicDevice(strings.ReplaceAll(m.Subject, ".", "/"))
+	if ok && len(m.Data) <= link.MaxMessage {
+		r.inbox.Put(link.Inbound{Device: device, Message: m.Data}, len(m.Data)+perMessage)
+	}
 }
 
 // tryOnce connects without trying again: a client that does forgets why it was refused.
@@ -125,23 +139,6 @@ func (r *Receiver) disconnected(_ *nats.Conn, err error) {
 	r.up.Store(false)
 	if r.stopped.Err() == nil {
 		slog.Default().Warn("server lost; trying again", "link", r.shown, "error", err)
-	}
-}
-
-// pump moves messages to the inbox, which is bounded in bytes, until the client is closed.
-func (r *Receiver) pump() {
-	defer close(r.pumped)
-	defer r.inbox.Close()
-	for {
-		select {
-		case m := <-r.arrived:
-			device, ok := link.TopicDevice(strings.ReplaceAll(m.Subject, ".", "/"))
-			if ok && len(m.Data) <= link.MaxMessage {
-				r.inbox.Put(link.Inbound{Device: device, Message: m.Data}, len(m.Data))
-			}
-		case <-r.closed:
-			return
-		}
 	}
 }
 
@@ -199,6 +196,7 @@ func (r *Receiver) Close() error {
 	r.stop()
 	r.n.hurry()
 	r.nc.Close()
+	<-r.closed
 	<-r.pumped
 	<-r.written
 	return nil
