@@ -3,7 +3,7 @@
 // link trusts it: delivery is what the ground's acknowledgement says, never what a carrier returned.
 //
 // A carrier implements two small interfaces, Dialer for the machine's end and Receiver for the ground's, and passes the
-// conformance suite in link/linktest. Carriers: mqtt, nats, serial, file.
+// conformance suite in link/linktest. Carriers: mqtt, nats, grpc, serial, file.
 //
 // The messages themselves are here too: see Message.
 package link

@@ -195,7 +195,7 @@ func (s *Settings) Validate() error {
 	}
 	for i, l := range s.Links {
 		if !s.Insecure && !l.Secure() {
-			return config.Wrong("links", "link %d, %s, is without TLS: write mqtts:// or tls://, or insecure: true for the bench", i+1, l.URL.Redacted())
+			return config.Wrong("links", "link %d, %s, is without TLS: write mqtts://, tls:// or grpcs://, or insecure: true for the bench", i+1, l.URL.Redacted())
 		}
 		// A batch is at most as large when it is encoded, and a tenth of the budget is not for all.
 		if least := 2 * s.Courier.Batch.MaxBytes; l.PerHour > 0 && l.PerHour < least {

@@ -31,11 +31,10 @@ over both from the flags.`,
 				return err
 			}
 			fmt.Fprintf(c.ErrOrStderr(), "page and API  %s\n", r.url)
-			if r.broker != nil {
-				fmt.Fprintf(c.ErrOrStderr(), "machines at   %s\n", r.broker.MQTT())
-				if u := r.broker.NATS(); u != "" {
-					fmt.Fprintf(c.ErrOrStderr(), "              %s\n", u)
-				}
+			label := "machines at"
+			for _, u := range r.machinesAt() {
+				fmt.Fprintf(c.ErrOrStderr(), "%-13s %s\n", label, u)
+				label = ""
 			}
 			if r.enroll != nil {
 				fmt.Fprintf(c.ErrOrStderr(), "enrolls at    %s\n", r.enroll.Addr())
@@ -50,7 +49,7 @@ over both from the flags.`,
 	c.Flags().String("data", d.Data, "folder for frames and index")
 	c.Flags().String("keys", d.Keys, "folder of the ground's keys; empty for keys below data")
 	c.Flags().String("enroll", d.Enroll, "address on which devices with a token get their identity; empty for none")
-	c.Flags().StringArray("broker", nil, "URL of a broker that is there, mqtts://host:port or tls://host:port, instead of the embedded one; may be repeated")
+	c.Flags().StringArray("broker", nil, "URL of a broker that is there, mqtts://host:port or tls://host:port, instead of the embedded one; grpcs://host:port is an address of the ground's own; may be repeated")
 	c.Flags().String("queue", d.Queue, "share the devices with other grounds of this queue group; only with --broker")
 	return c
 }
@@ -61,6 +60,7 @@ func receiverFlags(c *cobra.Command) station.Settings {
 	c.Flags().String("http", d.HTTP, "address of the page and the API")
 	c.Flags().String("mqtt", d.MQTT, "address on which machines are taken over MQTT")
 	c.Flags().String("nats", d.NATS, "address on which machines are taken over NATS; empty for none")
+	c.Flags().String("grpc", d.GRPC, "address on which machines are taken over gRPC; empty for none")
 	c.Flags().Bool("insecure", d.Insecure, "for the bench: no TLS, no keys, anybody may connect")
 	c.Flags().Bool("profiles", d.Profiles, "serve /debug/pprof beside /metrics")
 	return d

@@ -19,6 +19,7 @@ import (
 	"github.com/fulmar-io/fulmar/ground/station"
 	"github.com/fulmar-io/fulmar/ground/web"
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/link/grpc"
 	"github.com/fulmar-io/fulmar/observe"
 	"github.com/fulmar-io/fulmar/secure/access"
 	"github.com/fulmar-io/fulmar/secure/admission"
@@ -28,6 +29,7 @@ import (
 // receiver is a whole ground in this process: broker, station, API and page.
 type receiver struct {
 	broker   *broker.Broker // nil where the ground connects to one that is there
+	direct   []direct       // where machines come without a broker
 	station  *station.Station
 	window   *observe.Window
 	listener net.Listener
@@ -188,28 +190,67 @@ func (r *receiver) startEnroll(ctx context.Context, s station.Settings) error {
 	return nil
 }
 
-func (r *receiver) receivers(ctx context.Context, s station.Settings) ([]link.Receiver, error) {
-	if len(s.Brokers) == 0 {
-		var err error
-		r.broker, err = broker.Start(broker.Options{MQTT: s.MQTT, NATS: s.NATS, Dir: filepath.Join(s.Data, "broker"), Keys: r.keys, Log: slog.Default()})
-		if err != nil {
-			return nil, err
-		}
-		rc, err := r.broker.Receiver()
-		return []link.Receiver{rc}, err
-	}
-	var list []link.Receiver
-	for _, b := range s.Brokers {
-		rc, err := b.Listen(ctx, s.Queue, r.keys)
+// direct is a receiver that machines connect to themselves.
+type direct interface {
+	link.Receiver
+	Cut() error // the connections of what is not trusted any more
+}
+
+// receivers opens all ends of links, or leaves none open.
+func (r *receiver) receivers(ctx context.Context, s station.Settings) (list []link.Receiver, err error) {
+	defer func() {
 		if err != nil {
 			for _, open := range list {
 				err = errors.Join(err, open.Close())
 			}
-			return nil, fmt.Errorf("listen: %w", err)
+			list = nil
+		}
+	}()
+	if s.GRPC != "" {
+		rc, err := grpc.Listen(s.GRPC, grpc.Options{Keys: r.keys, Machines: s.Limits.Devices})
+		if err != nil {
+			return list, &broker.PortError{What: "gRPC", Address: s.GRPC, Err: err}
 		}
 		list = append(list, rc)
 	}
-	return list, nil
+	for _, b := range s.Brokers {
+		rc, err := b.Listen(ctx, s.Queue, r.keys)
+		if err != nil {
+			return list, fmt.Errorf("listen: %w", err)
+		}
+		list = append(list, rc)
+	}
+	for _, rc := range list {
+		if d, ok := rc.(direct); ok {
+			r.direct = append(r.direct, d)
+		}
+	}
+	if len(s.Brokers) > 0 {
+		return list, nil
+	}
+	r.broker, err = broker.Start(broker.Options{MQTT: s.MQTT, NATS: s.NATS, Dir: filepath.Join(s.Data, "broker"), Keys: r.keys, Log: slog.Default()})
+	if err != nil {
+		return list, err
+	}
+	rc, err := r.broker.Receiver()
+	if err != nil {
+		return list, err
+	}
+	return append(list, rc), nil
+}
+
+// machinesAt are the URLs at which machines reach this ground itself.
+func (r *receiver) machinesAt() (list []string) {
+	if r.broker != nil {
+		list = append(list, r.broker.MQTT())
+		if u := r.broker.NATS(); u != "" {
+			list = append(list, u)
+		}
+	}
+	for _, d := range r.direct {
+		list = append(list, d.String())
+	}
+	return list
 }
 
 // abandon undoes what openReceiver had done when it failed.
@@ -268,13 +309,23 @@ func (r *receiver) follow(ctx context.Context) error {
 		return nil
 	}
 	return followKeys(ctx, r.keysDir, r.keys, func() {
-		if r.broker != nil {
-			if err := r.broker.Cut(); err != nil {
-				slog.Error("the connections of devices that were revoked may still be open; what comes over them is dropped", "error", err)
-			}
+		if err := r.cut(); err != nil {
+			slog.Error("the connections of devices that were revoked may still be open; what comes over them is dropped", "error", err)
 		}
 		r.station.Trusted()
 	})
+}
+
+// cut cuts the connections of devices that were revoked.
+func (r *receiver) cut() error {
+	var err error
+	if r.broker != nil {
+		err = r.broker.Cut()
+	}
+	for _, d := range r.direct {
+		err = errors.Join(err, d.Cut())
+	}
+	return err
 }
 
 // lock takes a data folder for this process.

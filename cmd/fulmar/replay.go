@@ -48,7 +48,7 @@ a link's setting ca names (--config), or on Linux SSL_CERT_FILE.`,
 		RunE: func(c *cobra.Command, args []string) error { return replayFile(c, args[0], o) },
 	}
 	c.Flags().StringVar(&o.file, "config", "", "file of settings, of kind machine; the flags go over it")
-	c.Flags().StringArray("to", nil, "URL of the link, mqtts://host:port, tls://host:port, serial:///port or file:///folder; may be repeated, most preferred first")
+	c.Flags().StringArray("to", nil, "URL of the link, mqtts://host:port, tls://host:port, grpcs://host:port, serial:///port or file:///folder; may be repeated, most preferred first")
 	c.Flags().String("device", "", "name under which the recording arrives; default that of the identity, without one the file's name")
 	c.Flags().String("identity", "", "folder of the identity under which it is sent")
 	c.Flags().Bool("insecure", false, "for the bench: nothing is sealed, no identity is wanted, links may be without TLS")

@@ -36,7 +36,7 @@ func foreign(kind string) []string {
 // flagKeys say which setting a flag sets.
 type flagKeys map[string]string
 
-var groundFlags = flagKeys{"data": "data", "http": "http", "mqtt": "mqtt", "nats": "nats", "broker": "brokers", "queue": "queue",
+var groundFlags = flagKeys{"data": "data", "http": "http", "mqtt": "mqtt", "nats": "nats", "grpc": "grpc", "broker": "brokers", "queue": "queue",
 	"profiles": "profiles", "keys": "keys", "enroll": "enroll", "insecure": "insecure"}
 
 // overrides are the settings that flags of the command line set.

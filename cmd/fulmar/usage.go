@@ -35,7 +35,7 @@ func wrongAddress(err error) bool {
 
 // portHint says what to do about an address that cannot be listened on.
 func portHint(e *broker.PortError) string {
-	flag := map[string]string{"MQTT": "--mqtt", "NATS": "--nats", "HTTP": "--http"}[e.What]
+	flag := map[string]string{"MQTT": "--mqtt", "NATS": "--nats", "gRPC": "--grpc", "HTTP": "--http"}[e.What]
 	var name *net.DNSError
 	switch {
 	case wrongAddress(e), errors.As(e, &name):

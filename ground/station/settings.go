@@ -25,7 +25,8 @@ type Settings struct {
 	Hosts    []string           `doc:"names, besides localhost and addresses, under which a browser may reach the page over loopback, a proxy's say; with any, no other name is taken on other interfaces either"`
 	MQTT     string             `config:"mqtt" doc:"address on which the embedded broker takes machines over MQTT"`
 	NATS     string             `config:"nats" doc:"address on which the embedded broker takes machines over NATS; empty for none"`
-	Brokers  []carrier.Settings `doc:"brokers that are there, or folders, instead of the embedded broker: URLs, or mappings with url"`
+	GRPC     string             `config:"grpc" doc:"address on which the ground takes machines over gRPC, beside whatever else it has; empty for none"`
+	Brokers  []carrier.Settings `doc:"brokers that are there, or folders, lines or addresses for gRPC, instead of the embedded broker: URLs, or mappings with url"`
 	Keys     string             `doc:"folder of the ground's identity, and of the authority where devices are enrolled here, as fulmar keys makes it; empty for keys below data"`
 	Enroll   string             `doc:"address on which devices that have a token get their identity, if the authority is here; empty for none"`
 	Insecure bool               `doc:"for the bench: anybody may connect, without TLS, and frames are not sealed"`
@@ -78,8 +79,8 @@ const defaultSeries = 20_000
 // Validate implements config's hook.
 func (s *Settings) Validate() error {
 	var errs []error
-	for _, a := range []struct{ field, address string }{{"http", s.HTTP}, {"mqtt", s.MQTT}, {"nats", s.NATS}, {"enroll", s.Enroll}} {
-		if a.address == "" && (a.field == "nats" || a.field == "enroll") || (a.field == "mqtt" || a.field == "nats") && len(s.Brokers) > 0 {
+	for _, a := range []struct{ field, address string }{{"http", s.HTTP}, {"mqtt", s.MQTT}, {"nats", s.NATS}, {"grpc", s.GRPC}, {"enroll", s.Enroll}} {
+		if a.address == "" && (a.field == "nats" || a.field == "grpc" || a.field == "enroll") || (a.field == "mqtt" || a.field == "nats") && len(s.Brokers) > 0 {
 			continue
 		}
 		if err := checkAddress(a.address); err != nil {
@@ -88,7 +89,7 @@ func (s *Settings) Validate() error {
 	}
 	for i, b := range s.Brokers {
 		if !s.Insecure && !b.Secure() {
-			errs = append(errs, config.Wrong("brokers", "broker %d, %s, is without TLS: write mqtts:// or tls://, or insecure: true for the bench", i+1, b.URL.Redacted()))
+			errs = append(errs, config.Wrong("brokers", "broker %d, %s, is without TLS: write mqtts://, tls:// or grpcs://, or insecure: true for the bench", i+1, b.URL.Redacted()))
 		}
 	}
 	if (s.HTTPCert == "") != (s.HTTPKey == "") {

@@ -44,6 +44,7 @@ func TestImpossibleSettings(t *testing.T) {
 		"http = '8080'":                       "http: \"8080\" is no address to listen on",
 		"mqtt = ''":                           "mqtt: \"\" is no address to listen on",
 		"nats = 'a:nats-is-none'":             "nats: ",
+		"grpc = 'a'":                          "grpc: \"a\" is no address to listen on",
 		"queue = 'q'":                         "queue: grounds share",
 		"data = ''":                           "data: no folder",
 		"http_key = 'k.pem'":                  "http_cert: a certificate and its key come together",

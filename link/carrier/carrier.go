@@ -18,6 +18,7 @@ import (
 	"github.com/fulmar-io/fulmar/config"
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/link/file"
+	"github.com/fulmar-io/fulmar/link/grpc"
 	"github.com/fulmar-io/fulmar/link/mqtt"
 	"github.com/fulmar-io/fulmar/link/nats"
 	"github.com/fulmar-io/fulmar/link/serial"
@@ -25,11 +26,11 @@ import (
 )
 
 // ErrScheme is wrapped by the errors about a URL that names no carrier.
-var ErrScheme = errors.New("no link has this scheme; links are mqtt://host:port, mqtts://host:port, nats://host:port, tls://host:port, serial:///port and file:///folder")
+var ErrScheme = errors.New("no link has this scheme; links are mqtt://host:port, mqtts://host:port, nats://host:port, tls://host:port, grpc://host:port, grpcs://host:port, serial:///port and file:///folder")
 
 // Settings are how a link is written: its URL alone, or a mapping.
 type Settings struct {
-	URL       URL           `config:"url" required:"true" doc:"where to: mqtt://host:port, mqtts://host:port, nats://host:port, tls://host:port, serial:///port or file:///folder"`
+	URL       URL           `config:"url" required:"true" doc:"where to: mqtt://host:port, mqtts://host:port, nats://host:port, tls://host:port, grpc://host:port, grpcs://host:port, serial:///port or file:///folder"`
 	Version   mqtt.Version  `doc:"of MQTT; auto tries 5 and falls back to 3.1.1, and remembers it per broker"`
 	KeepAlive time.Duration `doc:"how long the connection may be idle before it is tried; twice as long without a sign of life, and it is cut" min:"1s" max:"18h"`
 	CA        string        `config:"ca" doc:"file of certificate authorities (PEM) that the other end's certificate is held against, by its host's name; empty for those of our keys, by its role, or without keys the system's"`
@@ -70,10 +71,9 @@ func (s *Settings) Validate() error {
 	if err != nil {
 		return &config.FieldError{Field: "url", Err: err}
 	}
-	secure := u.Scheme == "mqtts" || u.Scheme == "tls"
 	switch {
-	case !secure && (s.CA != "" || s.Cert != "" || s.Key != ""):
-		return config.Wrong("url", "certificates are for mqtts:// and tls://, not for %s://", u.Scheme)
+	case !overTLS(u) && (s.CA != "" || s.Cert != "" || s.Key != ""):
+		return config.Wrong("url", "certificates are for mqtts://, tls:// and grpcs://, not for %s://", u.Scheme)
 	case (s.Cert == "") != (s.Key == ""):
 		return config.Wrong("cert", "a certificate and its key come together")
 	case s.Version != mqtt.Auto && !strings.HasPrefix(u.Scheme, "mqtt"):
@@ -81,6 +81,9 @@ func (s *Settings) Validate() error {
 	}
 	return nil
 }
+
+// overTLS reports whether a link speaks TLS.
+func overTLS(u *url.URL) bool { return u.Scheme == "mqtts" || u.Scheme == "tls" || u.Scheme == "grpcs" }
 
 func (s *Settings) parse() (*url.URL, error) {
 	u, err := url.Parse(string(s.URL))
@@ -96,6 +99,8 @@ func (s *Settings) parse() (*url.URL, error) {
 		return u, mqtt.CheckURL(string(s.URL))
 	case "nats", "tls":
 		return u, nats.CheckURL(string(s.URL))
+	case "grpc", "grpcs":
+		return u, grpc.CheckURL(string(s.URL))
 	case "serial":
 		_, _, err := serial.ParseURL(string(s.URL))
 		return u, err
@@ -112,7 +117,7 @@ func (s *Settings) parse() (*url.URL, error) {
 // over the others too.
 func (s Settings) Secure() bool {
 	u, err := s.parse()
-	return err != nil || u.Scheme == "mqtts" || u.Scheme == "tls" || u.Scheme == "serial" || u.Scheme == "file" // a URL that is wrong is told otherwise
+	return err != nil || overTLS(u) || u.Scheme == "serial" || u.Scheme == "file" // a URL that is wrong is told otherwise
 }
 
 // Dialer returns the machine's end of the link. keys, if not nil, are what it shows and trusts.
@@ -126,6 +131,8 @@ func (s Settings) Dialer(device string, keys *identity.Keyring) (link.Dialer, er
 		return mqtt.Dialer{URL: string(s.URL), Device: device, Version: s.Version, KeepAlive: s.KeepAlive, TLS: t}, nil
 	case "nats", "tls":
 		return nats.Dialer{URL: string(s.URL), Device: device, KeepAlive: s.KeepAlive, TLS: t}, nil
+	case "grpc", "grpcs":
+		return grpc.Dialer{URL: string(s.URL), Device: device, KeepAlive: s.KeepAlive, TLS: t}, nil
 	case "serial":
 		port, baud, err := serial.ParseURL(string(s.URL))
 		return serial.Dialer{Path: port, Device: device, Options: serial.Options{Baud: baud, KeepAlive: s.KeepAlive}}, err
@@ -150,7 +157,10 @@ func (s Settings) Listen(ctx context.Context, queue string, keys *identity.Keyri
 		return nats.Listen(string(s.URL), queue, gonats.Secure(t))
 	}
 	if queue != "" {
-		return nil, fmt.Errorf("link %s: neither a folder nor a line has a queue that grounds could share", s.URL.Redacted())
+		return nil, fmt.Errorf("link %s: only a broker has a queue that grounds could share", s.URL.Redacted())
+	}
+	if strings.HasPrefix(u.Scheme, "grpc") {
+		return s.serve(u, keys)
 	}
 	if u.Scheme == "serial" {
 		port, baud, err := serial.ParseURL(string(s.URL))
@@ -162,6 +172,19 @@ func (s Settings) Listen(ctx context.Context, queue string, keys *identity.Keyri
 	return file.Listen(folder(u), file.Options{})
 }
 
+// serve takes machines at the URL's own address, for there is no broker in between.
+func (s Settings) serve(u *url.URL, keys *identity.Keyring) (link.Receiver, error) {
+	switch {
+	case u.Scheme == "grpc":
+		keys = nil
+	case s.CA != "" || s.Cert != "":
+		return nil, fmt.Errorf("link %s: a ground shows the certificate of its keys there, and no other", s.URL.Redacted())
+	case keys == nil:
+		return nil, fmt.Errorf("link %s: a machine is known by its certificate there, and without keys no certificate is", s.URL.Redacted())
+	}
+	return grpc.Listen(u.Host, grpc.Options{Keys: keys, KeepAlive: s.KeepAlive})
+}
+
 func (s Settings) open(keys *identity.Keyring) (*url.URL, *tls.Config, error) {
 	s.Complete()
 	u, err := s.parse()
@@ -169,7 +192,7 @@ func (s Settings) open(keys *identity.Keyring) (*url.URL, *tls.Config, error) {
 		return nil, nil, fmt.Errorf("link %s: %w", s.URL.Redacted(), err)
 	}
 	var t *tls.Config
-	if u.Scheme == "mqtts" || u.Scheme == "tls" {
+	if overTLS(u) {
 		t, err = s.tls(keys)
 	}
 	if err != nil {

@@ -43,6 +43,11 @@ func TestWhatIsNoLink(t *testing.T) {
 		{carrier.Settings{URL: "pigeon://x"}, "no link has this scheme"},
 		{carrier.Settings{URL: "mqtt://"}, "want mqtt://host:port"},
 		{carrier.Settings{URL: "nats://"}, "want nats://host:port"},
+		{carrier.Settings{URL: "grpc://a"}, "want grpcs://host:port"},
+		{carrier.Settings{URL: "grpcs://a:1/x"}, "want grpcs://host:port"},
+		{carrier.Settings{URL: "grpcs://me:secret@a:1"}, "no user and no password"},
+		{carrier.Settings{URL: "grpc://a:1", CA: "x"}, "certificates are for mqtts"},
+		{carrier.Settings{URL: "grpcs://a:1", Version: mqtt.V5}, "has no version"},
 		{carrier.Settings{URL: "file://folder/x"}, "names no folder"},
 		{carrier.Settings{URL: "file:///"}, "names no folder"},
 		{carrier.Settings{URL: "serial://dev/ttyUSB0"}, "names no port"},
@@ -63,7 +68,7 @@ func TestWhatIsNoLink(t *testing.T) {
 			t.Errorf("%+v: %v", c.s, err)
 		}
 	}
-	for _, url := range []carrier.URL{"mqtt://a", "mqtts://a:8883", "nats://a:1", "tls://a", "file:///a/b", "serial:///dev/ttyUSB0", "serial:///dev/serial/by-id/usb-x?baud=9600"} {
+	for _, url := range []carrier.URL{"mqtt://a", "mqtts://a:8883", "nats://a:1", "tls://a", "grpc://a:1", "grpcs://a:1", "file:///a/b", "serial:///dev/ttyUSB0", "serial:///dev/serial/by-id/usb-x?baud=9600"} {
 		s := carrier.Settings{URL: url}
 		if err := s.Validate(); err != nil {
 			t.Errorf("%s: %v", url, err)
@@ -75,7 +80,7 @@ func TestWhatIsNoLink(t *testing.T) {
 }
 
 func TestNoQueue(t *testing.T) {
-	for _, url := range []string{"file://" + filepath.ToSlash(t.TempDir()), "serial:///dev/ttyUSB0"} {
+	for _, url := range []string{"file://" + filepath.ToSlash(t.TempDir()), "serial:///dev/ttyUSB0", "grpc://127.0.0.1:0"} {
 		_, err := carrier.Settings{URL: carrier.URL(url)}.Listen(t.Context(), "queue", nil)
 		if err == nil || !strings.Contains(err.Error(), "has a queue") {
 			t.Error(err)
@@ -190,7 +195,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	for url, want := range map[string]bool{"mqtts://a": true, "tls://a": true, "file:///x": true, "serial:///x": true, "mqtt://a": false, "nats://a": false} {
+	for url, want := range map[string]bool{"mqtts://a": true, "tls://a": true, "grpcs://a:1": true, "grpc://a:1": false, "file:///x": true, "serial:///x": true, "mqtt://a": false, "nats://a": false} {
 		if s := (carrier.Settings{URL: carrier.URL(url)}); s.Secure() != want {
 			t.Errorf("%s: secure %t", url, s.Secure())
 		}

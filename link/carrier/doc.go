@@ -2,6 +2,7 @@
 //
 //	mqtt://[user[:password]@]host[:port]   MQTT 5 or 3.1.1; mqtts:// with TLS
 //	nats://[user:password@]host[:port]     NATS; tls:// with TLS
+//	grpc://host:port                       gRPC, to the ground itself, which listens there; grpcs:// with TLS
 //	serial:///dev/ttyUSB0[?baud=57600]     a serial line, a machine at its other end; serial:///COM3 on Windows
 //	file:///folder                         a folder that is carried by hand
 //
