@@ -62,6 +62,28 @@ type Options struct {
 	Machines int
 	// Logger is told when visitors are refused. Default slog.Default().
 	Logger *slog.Logger
+
+	patience, unused time.Duration // see the constants; tests have less of them
+	inbox            int           // likewise
+}
+
+func (o Options) withDefaults() Options {
+	if o.Machines <= 0 {
+		o.Machines = DefaultMachines
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.patience <= 0 {
+		o.patience = patience
+	}
+	if o.unused <= 0 {
+		o.unused = unused
+	}
+	if o.inbox <= 0 {
+		o.inbox = groundInbox
+	}
+	return o
 }
 
 // Receiver is the ground's end: it listens, and serves every machine.
@@ -98,24 +120,19 @@ type arrival struct {
 
 // Listen serves machines at an address, "host:port"; port 0 is any that is free.
 func Listen(address string, o Options) (*Receiver, error) {
-	if o.Machines <= 0 {
-		o.Machines = DefaultMachines
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
+	o = o.withDefaults()
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("grpc: %w", err)
 	}
 	ping, silence := rhythm(o.KeepAlive, time.Second)
 	r := &Receiver{o: o, shown: endpoint{address: l.Addr().String(), secure: o.Keys != nil}.String(), gate: newGate(l, o, silence),
-		inbox: queue.New[arrival](groundInbox/perMessage, groundInbox), room: semaphore.NewWeighted(groundInbox),
+		inbox: queue.New[arrival](o.inbox/perMessage, o.inbox), room: semaphore.NewWeighted(int64(o.inbox)),
 		served: make(chan struct{}), machines: make(map[string]*machine)}
 	r.server = grpc.NewServer(grpc.Creds(r.gate), grpc.ForceServerCodecV2(codec{}), grpc.MaxRecvMsgSize(link.MaxMessage),
-		grpc.MaxSendMsgSize(link.MaxMessage), grpc.MaxConcurrentStreams(1), grpc.MaxHeaderListSize(maxHeaders), grpc.ConnectionTimeout(patience),
+		grpc.MaxSendMsgSize(link.MaxMessage), grpc.MaxConcurrentStreams(1), grpc.MaxHeaderListSize(maxHeaders), grpc.ConnectionTimeout(o.patience),
 		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window), grpc.WaitForHandlers(true),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: unused, Time: ping, Timeout: never}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: o.unused, Time: ping, Timeout: never}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastMachinePing}))
 	desc := carry
 	desc.Handler = r.carry
