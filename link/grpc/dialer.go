@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -124,7 +126,7 @@ func (t *transport) connect(ctx context.Context, d Dialer, e endpoint, left time
 		return nil
 	}
 	t.end()
-	if ctx.Err() != nil && t.n.first() == nil {
+	if ctx.Err() != nil && t.n.cause() == nil {
 		return fmt.Errorf("nothing answered as a ground does: %w", ctx.Err())
 	}
 	return err
@@ -182,7 +184,7 @@ func (t *transport) receive() {
 }
 
 func (t *transport) why(err error) error {
-	if t.run.Err() != nil && t.n.first() == nil {
+	if t.run.Err() != nil && t.n.cause() == nil {
 		return pipe.ErrClosedHere
 	}
 	return t.n.explain(err, t.stream.Trailer())
@@ -210,6 +212,7 @@ type network struct {
 	silence time.Duration
 
 	mu     sync.Mutex // guards what follows
+	first  *listening
 	last   *pipe.Steady
 	failed error // of the first dial or handshake that failed; the library makes text of it
 	closed bool
@@ -241,6 +244,10 @@ func (n *network) ClientHandshake(ctx context.Context, authority string, raw net
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if sc, ok := c.(syscall.Conn); ok {
+		n.first = &listening{Conn: c, below: sc}
+		c = n.first
+	}
 	n.last = pipe.NewSteady(c, n.silence)
 	if n.closed {
 		n.last.Hurry()
@@ -270,14 +277,56 @@ func (n *network) hurry() {
 	}
 }
 
-// first returns the first failure below the library, if there was one.
-func (n *network) first() error {
+// cause returns the first failure below the library, if there was one.
+func (n *network) cause() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.last != nil && n.failed == nil {
 		return n.last.Cause()
 	}
 	return n.failed
+}
+
+// unheard reports whether there is a connection over which the other end never said a thing.
+func (n *network) unheard() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.first != nil && !n.first.heard.Load()
+}
+
+// listening is a connection that hears the other end's last word. In TLS 1.3 that has verified our certificate when we are writing
+// already: that the writing fails must not hide why.
+type listening struct {
+	net.Conn
+	below syscall.Conn
+	heard atomic.Bool
+}
+
+// SyscallConn implements syscall.Conn; see pipe.Steady.
+func (c *listening) SyscallConn() (syscall.RawConn, error) { return c.below.SyscallConn() }
+
+// Read implements net.Conn.
+func (c *listening) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.heard.Store(true)
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *listening) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	var timeout net.Error
+	if err == nil || c.heard.Load() || errors.Is(err, net.ErrClosed) || errors.As(err, &timeout) && timeout.Timeout() {
+		return n, err
+	}
+	if c.SetReadDeadline(time.Now().Add(goodbye)) == nil {
+		if _, last := c.Conn.Read(make([]byte, 1)); remotely(last) {
+			err = last
+		}
+	}
+	return n, err
 }
 
 // remotely reports whether an error is a word of the other end's TLS.

@@ -3,6 +3,8 @@ package grpc
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strconv"
 	"time"
 
@@ -29,14 +31,17 @@ func (n *network) explain(err error, trailer metadata.MD) error {
 	case codes.Unimplemented:
 		return fmt.Errorf("it is no ground, or another version: %w", said)
 	case codes.Unavailable, codes.Canceled, codes.Internal, codes.Unknown:
-		cause := n.first()
-		if cause != nil && remotely(cause) {
-			// In TLS 1.3 the server looks at the client's certificate when the client is through with the handshake.
+		cause := n.cause()
+		var network *net.OpError
+		switch {
+		case cause == nil:
+			return said
+		case remotely(cause):
 			return fmt.Errorf("%w: does the ground take this machine's TLS certificate? %w", link.ErrRefused, cause)
+		case n.Info().SecurityProtocol == "tls" && n.unheard() && (errors.As(cause, &network) || errors.Is(cause, io.EOF)):
+			return fmt.Errorf("the connection was closed before the ground answered: does it take this machine's TLS certificate? %w", cause)
 		}
-		if cause != nil {
-			return cause
-		}
+		return cause
 	}
 	return said
 }
