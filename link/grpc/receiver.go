@@ -57,8 +57,8 @@ type Options struct {
 	// KeepAlive is how long a connection may be idle before it is tried, 2 s at least; one that gives no sign of life for twice as
 	// long is cut. Default DefaultKeepAlive.
 	KeepAlive time.Duration
-	// Machines is how many may be connected at once; more are asked to come later. A machine costs 2.5 MiB at most, when it sends faster
-	// than the ground receives. Default DefaultMachines.
+	// Machines is how many may be connected at once; more are asked to come later. A machine costs 3 MiB when it sends faster
+	// than the ground receives and takes nothing itself; one that sends each byte by itself on purpose, several more. Default DefaultMachines.
 	Machines int
 	// Logger is told when visitors are refused. Default slog.Default().
 	Logger *slog.Logger

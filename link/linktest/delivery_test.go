@@ -23,6 +23,7 @@ import (
 	"github.com/fulmar-io/fulmar/internal/testbroker"
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/link/file"
+	"github.com/fulmar-io/fulmar/link/grpc"
 	"github.com/fulmar-io/fulmar/link/linktest"
 	"github.com/fulmar-io/fulmar/link/mqtt"
 	"github.com/fulmar-io/fulmar/link/nats"
@@ -73,6 +74,11 @@ func TestDelivery(t *testing.T) {
 			p := linktest.NewProxy(t, m.Address)
 			r := must[*mqtt.Receiver](t)(mqtt.Listen(t.Context(), m.URL(), "grounds", mqtt.Options{Version: mqtt.V5, Logger: quiet}))
 			return mqtt.Dialer{URL: "mqtt://" + p.Address(), Device: device, Version: mqtt.V5}, r, p
+		}},
+		{"grpc", func(t *testing.T) (link.Dialer, link.Receiver, *linktest.Proxy) {
+			r := must[*grpc.Receiver](t)(grpc.Listen("127.0.0.1:0", grpc.Options{Logger: quiet}))
+			p := linktest.NewProxy(t, r.String()[len("grpc://"):])
+			return grpc.Dialer{URL: "grpc://" + p.Address(), Device: device}, r, p
 		}},
 		{"file", func(t *testing.T) (link.Dialer, link.Receiver, *linktest.Proxy) {
 			dir, o := t.TempDir(), file.Options{Poll: 2 * time.Millisecond, Logger: quiet}
