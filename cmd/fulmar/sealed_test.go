@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/internal/testbroker"
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/link/grpc"
 	"github.com/fulmar-io/fulmar/link/mqtt"
 	"github.com/fulmar-io/fulmar/secure/identity"
 	"github.com/fulmar-io/fulmar/secure/identity/identitytest"
@@ -105,9 +107,14 @@ func TestABrokerSeesNothing(t *testing.T) {
 	}
 }
 
-// A ground that is killed with the machine's link up knows its sessions after its next start: nothing is lost and nothing comes twice,
-// and who was revoked meanwhile stays out.
+// A ground that is killed with the machine's link up knows its sessions after its next start: nothing is lost and nothing comes twice.
 func TestSecuredThroughKills(t *testing.T) {
+	for scheme, flag := range map[string]string{"mqtts": "--mqtt", "grpcs": "--grpc"} {
+		t.Run(scheme, func(t *testing.T) { securedThroughKills(t, scheme, flag) })
+	}
+}
+
+func securedThroughKills(t *testing.T, scheme, flag string) {
 	dir := t.TempDir()
 	keys, rover := filepath.Join(dir, "keys"), filepath.Join(dir, "rover")
 	a, err := initKeys(keys, "ground", identity.Terms{})
@@ -117,18 +124,12 @@ func TestSecuredThroughKills(t *testing.T) {
 	if err := a.Equip(rover, identity.Subject{Role: identity.Device, Name: "rover"}, identity.Terms{}); err != nil {
 		t.Fatal(err)
 	}
-	broker, page := freePort(t), freePort(t)
+	machines, page := freePort(t), freePort(t)
 	start := func() *process {
-		g := secured(t, "ground", "--data", filepath.Join(dir, "ground"), "--keys", keys, "--http", page, "--mqtt", broker, "--enroll", "127.0.0.1:0")
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		if err := waitReady(ctx, "http://"+page); err != nil {
-			t.Fatal(err)
-		}
-		return g
+		return securedGround(t, page, "--data", filepath.Join(dir, "ground"), "--keys", keys, "--mqtt", "127.0.0.1:0", flag, machines)
 	}
 	g := start()
-	p := secured(t, "replay", flight(t, 6000), "--to", "mqtts://"+broker, "--identity", rover, "--speed", "2", "--linger", "30s", "--json")
+	p := secured(t, "replay", flight(t, 6000), "--to", scheme+"://"+machines, "--identity", rover, "--speed", "2", "--linger", "30s", "--json")
 	for range 4 {
 		<-time.After(700 * time.Millisecond) // somewhere in the middle
 		if err := g.cmd.Process.Kill(); err != nil {
@@ -144,6 +145,59 @@ func TestSecuredThroughKills(t *testing.T) {
 		t.Errorf("%s", said)
 	}
 	if err := g.end(syscall.SIGTERM); err != nil {
+		t.Errorf("ground: %v\n%s", err, g.out.String())
+	}
+}
+
+// securedGround starts a ground and waits until it is ready.
+func securedGround(t *testing.T, page string, args ...string) *process {
+	t.Helper()
+	g := secured(t, append([]string{"ground", "--http", page, "--enroll", "127.0.0.1:0"}, args...)...)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := waitReady(ctx, "http://"+page); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// A machine whose stream is open when it is revoked is cut off as soon as the ground's folder has it, and the others are not.
+func TestARevocationCutsAMachinesStream(t *testing.T) {
+	f := identitytest.New(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	keys, machines := filepath.Join(t.TempDir(), "keys"), freePort(t)
+	a, err := initKeys(keys, "ground", identity.Terms{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Authority = a
+	g := securedGround(t, freePort(t), "--data", t.TempDir(), "--keys", keys, "--mqtt", "127.0.0.1:0", "--grpc", machines)
+	conns := make(map[string]link.Conn)
+	for _, name := range []string{"lost", "kept"} {
+		c, err := grpc.Dialer{URL: "grpcs://" + machines, Device: name, TLS: f.Device(name).ClientTLS(identity.Ground)}.Dial(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		conns[name] = c
+	}
+	if p := child("fulmar", "keys", "revoke", "lost", "--keys", keys); p.cmd.Run() != nil {
+		t.Fatal(p.out.String())
+	}
+	revoked := time.Now()
+	if _, err := conns["lost"].Recv(ctx); !errors.Is(err, link.ErrClosed) {
+		t.Errorf("%v, want ErrClosed", err)
+	}
+	if took := time.Since(revoked); took > keysPeriod/2 {
+		t.Errorf("it was cut after %v: not when the folder changed", took)
+	}
+	soon, stop := context.WithTimeout(ctx, time.Second)
+	defer stop()
+	if _, err := conns["kept"].Recv(soon); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the other's stream is over: %v", err)
+	}
+	if err := g.end(syscall.SIGTERM); err != nil || !strings.Contains(g.out.String(), "the connection of a device that was revoked is cut") {
 		t.Errorf("ground: %v\n%s", err, g.out.String())
 	}
 }
