@@ -262,6 +262,27 @@ func TestASilentMachineIsCut(t *testing.T) {
 	}
 }
 
+// A machine whose network takes longer for a message than it may be silent is slow, and not gone.
+func TestASlowMachineIsNotCut(t *testing.T) {
+	const silence = 4 * time.Second // as the keepalive has it
+	r := listen(t, "127.0.0.1:0", grpc.Options{KeepAlive: silence / 2, Logger: quiet()})
+	network := linktest.NewProxy(t, strings.TrimPrefix(r.String(), "grpc://"))
+	c := dial(t, grpc.Dialer{URL: "grpc://" + network.Address(), Device: "rover"})
+	exchange(t, c, r, "rover", "before")
+	network.Limit(64 << 10)
+	want := make([]byte, link.MaxMessage)
+	start := time.Now()
+	if err := r.Send(within(t), "rover", want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Recv(within(t)); err != nil || len(got) != len(want) {
+		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+	if took := time.Since(start); took < silence {
+		t.Errorf("it took %v: that shows nothing", took)
+	}
+}
+
 // Send never waits for one machine, and what one does not take is dropped for it alone.
 func TestAMachineThatTakesNothingHoldsUpNobody(t *testing.T) {
 	r := listen(t, "127.0.0.1:0", grpc.Options{Logger: quiet()})
