@@ -281,6 +281,8 @@ func TestASlowMachineIsNotCut(t *testing.T) {
 	if took := time.Since(start); took < silence {
 		t.Errorf("it took %v: that shows nothing", took)
 	}
+	network.Limit(0)
+	exchange(t, c, r, "rover", "after")
 }
 
 // Send never waits for one machine, and what one does not take is dropped for it alone.
