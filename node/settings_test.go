@@ -101,7 +101,7 @@ func TestImpossibleSettings(t *testing.T) {
 		"device: Rover 7\n": "m.yaml:1:9: device: ",
 		"device: d\ncourier: {delivery: {backoff_cap: 1ms}}\n": "m.yaml:2:35: courier.delivery.backoff_cap: 1ms is less than backoff_base, 250ms",
 		"linger: 1s\n": "m.yaml: device: missing",
-		"device: d\nlinks: [\"mqtts://a\", \"mqtt://me:secret@b\"]\n":             "m.yaml:2:8: links: link 2, mqtt://me:xxxxx@b, is without TLS: write mqtts:// or tls://, or insecure: true for the bench",
+		"device: d\nlinks: [\"mqtts://a\", \"mqtt://me:secret@b\"]\n":             "m.yaml:2:8: links: link 2, mqtt://me:xxxxx@b, is without TLS: write mqtts://, tls:// or grpcs://, or insecure: true for the bench",
 		"device: d\nlinks: [{url: 'mqtts://a', never: [bulk, big]}]\n":            "m.yaml:2:42: links[0].never[1]: ",
 		"device: d\nlinks: [{url: 'mqtts://a', never: [bulk, urgent, normal]}]\n": "m.yaml:2:35: links[0].never: a link that carries no class is none",
 		"device: d\nlinks: [{url: 'mqtts://a', never: [bulk]}]\n":                 "m.yaml:2:8: links: no link carries records of class bulk",
