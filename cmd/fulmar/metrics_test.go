@@ -20,7 +20,7 @@ var watches = map[string][]string{
 	"errors": {"fulmar_machine_spool_errors_total", "fulmar_machine_link_failures", "fulmar_machine_link_repeated_frames_total",
 		"fulmar_machine_dead_letters_total", "fulmar_machine_component_dropped_records_total", "fulmar_ground_sync_errors_total", "fulmar_ground_duplicate_frames_total"},
 	"queue depths": {"fulmar_machine_records_waiting", "fulmar_machine_ring_fullest_ratio", "fulmar_machine_spool_bytes", "fulmar_machine_spool_quota_bytes",
-		"fulmar_machine_frames_in_flight", "fulmar_ground_messages_queued", "fulmar_ground_index_behind_frames", "fulmar_ground_log_bytes"},
+		"fulmar_machine_frames_in_flight", "fulmar_ground_messages_queued", "fulmar_ground_strangers", "fulmar_ground_strangers_total", "fulmar_ground_index_behind_frames", "fulmar_ground_log_bytes"},
 	"ledger": {"fulmar_machine_records_lost_total", "fulmar_ground_records_missing", "fulmar_ground_records_lost_total"},
 	"task timing": {"fulmar_machine_task_runs_total", "fulmar_machine_task_misses_total", "fulmar_machine_task_jitter_seconds",
 		"fulmar_machine_task_execution_seconds"},

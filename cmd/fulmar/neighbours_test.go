@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/link/grpc"
 	"github.com/fulmar-io/fulmar/link/mqtt"
 	"github.com/fulmar-io/fulmar/secure/identity"
 	"github.com/fulmar-io/fulmar/secure/identity/identitytest"
@@ -32,14 +33,23 @@ type lone struct {
 	next    uint64
 }
 
-func newLone(t *testing.T, f *identitytest.Fleet, name, url string) *lone {
+func newLone(t *testing.T, f *identitytest.Fleet, name string, over link.Dialer) *lone {
 	t.Helper()
 	keys := f.Device(name)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	l := &lone{t: t, keys: keys, stream: telemetry.Stream{Device: name, Boot: telemetry.Boot{1}, Class: packet.Normal}}
 	var err error
-	if l.conn, err = (mqtt.Dialer{URL: url, Device: name, TLS: keys.ClientTLS(identity.Ground, identity.Broker)}).Dial(ctx); err != nil {
+	trust := keys.ClientTLS(identity.Ground, identity.Broker)
+	switch d := over.(type) {
+	case mqtt.Dialer:
+		d.Device, d.TLS = name, trust
+		l.conn, err = d.Dial(ctx)
+	case grpc.Dialer:
+		d.Device, d.TLS = name, trust
+		l.conn, err = d.Dial(ctx)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.conn.Close() })
@@ -148,8 +158,8 @@ func (l *lone) flood(messages [][]byte) (stop func() int) {
 func TestNeighboursOfADeviceGoneWild(t *testing.T) {
 	f := identitytest.New(t)
 	f.Ground()
-	broker := freePort(t)
-	g := secured(t, "ground", "--data", t.TempDir(), "--keys", f.Dir(identity.Ground, "ground"), "--http", "127.0.0.1:0", "--mqtt", broker)
+	broker, direct := freePort(t), freePort(t)
+	g := secured(t, "ground", "--data", t.TempDir(), "--keys", f.Dir(identity.Ground, "ground"), "--http", "127.0.0.1:0", "--mqtt", broker, "--grpc", direct)
 	url := "mqtts://" + broker
 	eventually(t, func() bool {
 		keys := f.Device("first")
@@ -159,16 +169,18 @@ func TestNeighboursOfADeviceGoneWild(t *testing.T) {
 		}
 		return err == nil
 	}, "the ground takes nobody")
-	neighbour := newLone(t, f, "neighbour", url)
+	neighbour := newLone(t, f, "neighbour", mqtt.Dialer{URL: url})
 	neighbour.median(20)
 	noise := make([]byte, 200)
 	for name, wild := range map[string]struct {
+		over     link.Dialer
 		messages int // more than are taken meanwhile
 		make     func(l *lone) []byte
 	}{
-		"frames": {5000, (*lone).message},
-		"noise":  {200_000, func(*lone) []byte { return noise }},
-		"openings": {1000, func(l *lone) []byte {
+		"frames":     {mqtt.Dialer{URL: url}, 5000, (*lone).message},
+		"noise":      {mqtt.Dialer{URL: url}, 200_000, func(*lone) []byte { return noise }},
+		"grpc-noise": {grpc.Dialer{URL: "grpcs://" + direct}, 200_000, func(*lone) []byte { return noise }},
+		"openings": {mqtt.Dialer{URL: url}, 1000, func(l *lone) []byte {
 			s, err := seal.Begin(l.keys, time.Now())
 			if err != nil {
 				l.t.Fatal(err)
@@ -177,7 +189,7 @@ func TestNeighboursOfADeviceGoneWild(t *testing.T) {
 		}},
 	} {
 		ratio := math.Inf(1)
-		l := newLone(t, f, "wild-"+name, url)
+		l := newLone(t, f, "wild-"+name, wild.over)
 		for try := 0; try < 5 && ratio > 2; try++ { // a host that does something else meanwhile shows in one of them
 			messages := make([][]byte, wild.messages) // which would take the neighbour's processor, were they made meanwhile
 			for i := range messages {

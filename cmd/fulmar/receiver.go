@@ -110,10 +110,8 @@ func (r *receiver) open(ctx context.Context, s station.Settings) error {
 	if err := r.window.Register(r.station); err != nil {
 		return err
 	}
-	if r.broker != nil {
-		if err := r.window.Register(r.broker); err != nil {
-			return err
-		}
+	if err := r.window.Register(r.strangers()); err != nil {
+		return err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", r.web.Handler())
@@ -194,6 +192,18 @@ func (r *receiver) startEnroll(ctx context.Context, s station.Settings) error {
 type direct interface {
 	link.Receiver
 	Cut() error // the connections of what is not trusted any more
+	Strangers() admission.Counts
+}
+
+// strangers are who has not authenticated yet, wherever machines come.
+func (r *receiver) strangers() (m admission.Metrics) {
+	if r.broker != nil {
+		m = append(m, r.broker)
+	}
+	for _, d := range r.direct {
+		m = append(m, d)
+	}
+	return m
 }
 
 // receivers opens all ends of links, or leaves none open.

@@ -34,6 +34,8 @@ func (s Settings) Uses() Uses {
 		uses.Port = port(u, 1883)
 	case "mqtts":
 		uses.Port = port(u, 8883)
+	case "grpc", "grpcs":
+		uses.Port = port(u, 0)
 	case "serial":
 		uses.Device, _, _ = serial.ParseURL(string(s.URL)) // parse has seen that it is one
 	case "file":

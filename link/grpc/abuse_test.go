@@ -21,6 +21,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/link/grpc"
+	"github.com/fulmar-io/fulmar/secure/admission"
 	"github.com/fulmar-io/fulmar/secure/identity"
 	"github.com/fulmar-io/fulmar/secure/identity/identitytest"
 )
@@ -322,9 +323,7 @@ func TestAFloodOfResetsIsBounded(t *testing.T) {
 		}
 	}
 	s.goesOn()
-	if grown := heap() - before; grown > 4<<20 {
-		t.Errorf("the heap has grown by %d KiB", grown>>10)
-	}
+	eventually(t, "what the resets took is given back", func() bool { return heap()-before < 2<<20 }) // 20,000 streams of 100 bytes would be that
 	p.c.Close()
 	<-ended
 	s.goesOn()
@@ -377,19 +376,22 @@ func TestAConnectionWithoutAStreamIsClosed(t *testing.T) {
 	s.goesOn()
 }
 
+// How many strangers there may be in the test below, and what admission lets each send.
+const strangers, strangerBytes = 64, 64 << 10
+
 // A thousand connections that never finish their handshake, and send as much as they may, take a bounded memory, and no place from who
 // knows what to do.
 func TestHandshakesThatNeverEndAreBounded(t *testing.T) {
-	s := besiege(t, grpc.Options{})
+	s := besiege(t, grpc.Options{Strangers: admission.Limits{Strangers: strangers, FromOne: 2 * strangers, PerSecond: -1}})
 	// The beginning of a handshake message that would be as long as the library takes, in records that it does.
-	body := append([]byte{1, 0, 0xff, 0xff}, make([]byte, grpc.StrangerBytes)...)
+	body := append([]byte{1, 0, 0xff, 0xff}, make([]byte, strangerBytes)...)
 	var hello []byte
-	for len(body) > 0 && len(hello) < grpc.StrangerBytes-8 {
-		n := min(len(body), 16<<10, grpc.StrangerBytes-8-len(hello))
+	for len(body) > 0 && len(hello) < strangerBytes-8 {
+		n := min(len(body), 16<<10, strangerBytes-8-len(hello))
 		hello = append(append(hello, 22, 3, 1, byte(n>>8), byte(n)), body[:n]...)
 		body = body[n:]
 	}
-	hello = hello[:grpc.StrangerBytes-8]
+	hello = hello[:strangerBytes-8]
 	before := heap()
 	const many = 1000
 	var closed atomic.Int64
@@ -410,13 +412,13 @@ func TestHandshakesThatNeverEndAreBounded(t *testing.T) {
 			s.goesOn()
 		}
 	}
-	if strange, _ := s.r.Visitors(); strange > grpc.Strangers {
-		t.Errorf("%d strangers, want %d at most", strange, grpc.Strangers)
+	if strange, _ := s.r.Visitors(); strange > strangers {
+		t.Errorf("%d strangers, want %d at most", strange, strangers)
 	}
-	if grown, most := heap()-before, int64(grpc.Strangers*512<<10); grown > most {
+	if grown, most := heap()-before, int64(strangers*512<<10); grown > most {
 		t.Errorf("the heap has grown by %d KiB, want %d at most", grown>>10, most>>10)
 	} else {
-		t.Logf("%d KiB for each of %d strangers", grown>>10/grpc.Strangers, grpc.Strangers)
+		t.Logf("%d KiB for each of %d strangers", grown>>10/strangers, strangers)
 	}
 	machine := dial(t, dialer(s.f, s.r.String(), "newcomer"))
 	if err := machine.Send(within(t), []byte("through")); err != nil {
@@ -440,7 +442,7 @@ func TestAHandshakeThatIsTooLongIsCut(t *testing.T) {
 	config := s.f.Device("rude").ClientTLS(identity.Ground)
 	config.NextProtos = []string{"h2"}
 	own := config.GetClientCertificate
-	for length, taken := range map[int]bool{1 << 10: true, grpc.StrangerBytes: false, 200 << 10: false} {
+	for length, taken := range map[int]bool{1 << 10: true, strangerBytes: false, 200 << 10: false} {
 		config.GetClientCertificate = func(i *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			c, err := own(i)
 			if err != nil {

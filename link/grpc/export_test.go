@@ -10,17 +10,15 @@ func Hasty(o Options, d time.Duration) Options {
 
 // What a peer can take, for tests that take it.
 const (
-	Strangers     = strangers
-	StrangerBytes = strangerBytes
-	MachineShare  = machineShare
-	PerDevice     = perDevice
+	MachineShare = machineShare
+	PerDevice    = perDevice
 )
 
 // Visitors returns how many strangers and guests there are.
 func (r *Receiver) Visitors() (strange, known int) {
 	r.gate.mu.Lock()
 	defer r.gate.mu.Unlock()
-	return len(r.gate.strangers), r.gate.inside
+	return r.gate.Counts().Strangers, r.gate.inside
 }
 
 // Waiting returns how many messages are in the inbox.

@@ -1,32 +1,23 @@
 package grpc
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/fulmar-io/fulmar/link/internal/pipe"
+	"github.com/fulmar-io/fulmar/secure/admission"
 	"github.com/fulmar-io/fulmar/secure/identity"
 )
 
-// Limits of who has not authenticated.
-const (
-	// strangerBytes is what one may send: a handshake is 2 KiB. The TLS library holds a few times of it at most.
-	strangerBytes = 64 << 10
-	// strangers is how many there may be at once. Of more the oldest are closed: a machine is through in a few round trips.
-	strangers = 64
-	// patience is how long a handshake may take, TLS and HTTP/2 in all.
-	patience = 5 * time.Second
-)
+// patience is how long a handshake may take, TLS and HTTP/2 in all.
+const patience = 5 * time.Second
 
 // perDevice is how many connections a device may have: one, and the one that takes its place.
 const perDevice = 2
@@ -34,25 +25,24 @@ const perDevice = 2
 // gate takes connections, finds out whose they are, and bounds what they are given before that is known and how many there are.
 // To the library it is a listener and its credentials.
 type gate struct {
-	net.Listener
+	*admission.Door
 	credentials.TransportCredentials
 	keys    *identity.Keyring // nil: anybody, in the clear
 	silence time.Duration
 	most    int // connections
 	log     *slog.Logger
 
-	mu        sync.Mutex // guards what follows
-	strangers []*visitor // in the order in which they came
-	guests    map[string][]*visitor
-	inside    int  // guests
-	closed    bool // nobody is let in any more
+	mu     sync.Mutex // guards what follows
+	guests map[string][]*visitor
+	inside int  // guests
+	closed bool // nobody is let in any more
 
 	talk  sync.Mutex // guards spoke
 	spoke time.Time  // of visitors, to the log, last
 }
 
 func newGate(l net.Listener, o Options, silence time.Duration) *gate {
-	g := &gate{Listener: l, TransportCredentials: insecure.NewCredentials(), keys: o.Keys, silence: silence, log: o.Logger,
+	g := &gate{Door: admission.New(l, o.Strangers), TransportCredentials: insecure.NewCredentials(), keys: o.Keys, silence: silence, log: o.Logger,
 		most: perDevice * o.Machines, guests: make(map[string][]*visitor)}
 	if o.Keys != nil {
 		g.TransportCredentials = credentials.NewTLS(o.Keys.ServerTLS(identity.Device))
@@ -60,68 +50,32 @@ func newGate(l net.Listener, o Options, silence time.Duration) *gate {
 	return g
 }
 
-// visitor is a connection: a stranger until its handshake is done, then a guest.
+// visitor is a connection: a stranger until its handshake is done, then a guest. pipe.Steady looks at its SyscallConn for what the peer's
+// system has confirmed.
 type visitor struct {
-	net.Conn
-	g     *gate
-	known atomic.Bool  // it is a guest
-	sent  atomic.Int64 // bytes, as a stranger
-	peer  identity.Peer
-}
-
-var errTooMuch = fmt.Errorf("more than %d bytes before a handshake was done", strangerBytes)
-
-// Read implements net.Conn.
-func (v *visitor) Read(p []byte) (int, error) {
-	if v.known.Load() {
-		return v.Conn.Read(p)
-	}
-	left := strangerBytes - v.sent.Load()
-	if left <= 0 {
-		return 0, errTooMuch
-	}
-	n, err := v.Conn.Read(p[:min(int64(len(p)), left)])
-	v.sent.Add(int64(n))
-	return n, err
+	*admission.Visitor
+	g    *gate
+	peer identity.Peer
 }
 
 // Close implements net.Conn.
 func (v *visitor) Close() error {
 	v.g.forget(v)
-	return v.Conn.Close()
-}
-
-// SyscallConn implements syscall.Conn: pipe.Steady looks at what the peer's system has confirmed.
-func (v *visitor) SyscallConn() (syscall.RawConn, error) {
-	if c, ok := v.Conn.(syscall.Conn); ok {
-		return c.SyscallConn()
-	}
-	return nil, errors.ErrUnsupported
+	return v.Visitor.Close()
 }
 
 // Accept implements net.Listener.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
-		c, err := g.Listener.Accept()
+		c, err := g.Door.Accept()
 		if err != nil {
 			return nil, err
 		}
-		v := &visitor{Conn: c, g: g}
 		g.mu.Lock()
 		full := g.closed || g.inside >= g.most
-		var oldest *visitor
-		if !full && len(g.strangers) >= strangers {
-			oldest = g.strangers[0]
-		}
-		if !full {
-			g.strangers = append(g.strangers, v)
-		}
 		g.mu.Unlock()
-		if oldest != nil {
-			_ = oldest.Close() // it may be closed
-		}
 		if !full {
-			return v, nil
+			return &visitor{Visitor: c.(*admission.Visitor), g: g}, nil
 		}
 		g.tell("connection refused: there are too many", "from", c.RemoteAddr().String())
 		_ = c.Close() // nothing was sent
@@ -132,9 +86,6 @@ func (g *gate) Accept() (net.Conn, error) {
 func (g *gate) forget(v *visitor) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.Index(g.strangers, v); i >= 0 {
-		g.strangers = slices.Delete(g.strangers, i, i+1)
-	}
 	list := g.guests[v.peer.Name]
 	if i := slices.Index(list, v); i >= 0 {
 		g.inside--
@@ -198,17 +149,14 @@ func (g *gate) admit(v *visitor, info credentials.AuthInfo) error {
 		}
 	}
 	g.mu.Lock()
-	i := slices.Index(g.strangers, v)
-	if i < 0 || g.closed {
+	if g.closed || !v.Known() {
 		g.mu.Unlock()
 		return net.ErrClosed // as the oldest of too many
 	}
-	g.strangers = slices.Delete(g.strangers, i, i+1)
 	v.peer = peer
 	list := append(g.guests[peer.Name], v)
 	g.guests[peer.Name] = list
 	g.inside++
-	v.known.Store(true)
 	var former *visitor
 	if g.keys != nil && len(list) > perDevice {
 		former = list[0]
@@ -240,9 +188,9 @@ func (g *gate) cut() {
 func (g *gate) shut() {
 	g.mu.Lock()
 	g.closed = true
-	list := slices.Clone(g.strangers)
 	g.mu.Unlock()
-	for _, v := range append(list, g.visitors(func(*visitor) bool { return true })...) {
+	g.CloseStrangers()
+	for _, v := range g.visitors(func(*visitor) bool { return true }) {
 		_ = v.Close() // it may be closed
 	}
 }

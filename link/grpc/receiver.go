@@ -22,6 +22,7 @@ import (
 
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/link/internal/queue"
+	"github.com/fulmar-io/fulmar/secure/admission"
 	"github.com/fulmar-io/fulmar/secure/identity"
 	"github.com/fulmar-io/fulmar/telemetry"
 )
@@ -60,6 +61,8 @@ type Options struct {
 	// Machines is how many may be connected at once; more are asked to come later. A machine costs 3 MiB when it sends faster
 	// than the ground receives and takes nothing itself; one that sends each byte by itself on purpose, several more. Default DefaultMachines.
 	Machines int
+	// Strangers are connections whose handshake is not done. By default it may take 5 s.
+	Strangers admission.Limits
 	// Logger is told when visitors are refused. Default slog.Default().
 	Logger *slog.Logger
 
@@ -76,6 +79,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.patience <= 0 {
 		o.patience = patience
+	}
+	if o.Strangers.Patience == 0 {
+		o.Strangers.Patience = o.patience
 	}
 	if o.unused <= 0 {
 		o.unused = unused
@@ -109,6 +115,7 @@ type machine struct {
 	share   *semaphore.Weighted // of the inbox
 	now     *stream             // nil while it has none
 	holders int                 // streams and messages
+	until   time.Time           // then it is read again
 }
 
 // arrival is a message in the inbox.
@@ -278,6 +285,9 @@ func (r *Receiver) read(ss grpc.ServerStream, s *stream) error {
 		if err != nil {
 			return err
 		}
+		if err := r.held(ss.Context(), s); err != nil {
+			return err
+		}
 		w := weight(message)
 		if err := s.of.share.Acquire(ss.Context(), w); err != nil {
 			return err
@@ -344,6 +354,9 @@ func (r *Receiver) Cut() error {
 	return nil
 }
 
+// Strangers counts the connections whose handshake is not done.
+func (r *Receiver) Strangers() admission.Counts { return r.gate.Counts() }
+
 // Close implements link.Receiver.
 func (r *Receiver) Close() error {
 	r.close.Do(func() {
@@ -361,3 +374,29 @@ func (r *Receiver) Close() error {
 
 // String implements link.Receiver: the URL at which machines reach it.
 func (r *Receiver) String() string { return r.shown }
+
+// Hold implements link.Holder: what a machine sends is not read for a while, and flow control has it wait.
+func (r *Receiver) Hold(device string, d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.machines[device]; m != nil {
+		m.until = time.Now().Add(d)
+	}
+}
+
+// held waits as long as a stream's machine is held.
+func (r *Receiver) held(ctx context.Context, s *stream) error {
+	for {
+		r.mu.Lock()
+		wait := time.Until(s.of.until)
+		r.mu.Unlock()
+		if wait <= 0 {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -99,6 +99,16 @@ func (d *Door) Counts() Counts {
 	return c
 }
 
+// CloseStrangers closes the connections of those who are strangers now.
+func (d *Door) CloseStrangers() {
+	d.mu.Lock()
+	list := slices.Clone(d.strangers)
+	d.mu.Unlock()
+	for _, v := range list {
+		_ = v.Close() // it may be closed
+	}
+}
+
 // Visitor is a connection that a Door accepted.
 type Visitor struct {
 	net.Conn
