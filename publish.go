@@ -87,19 +87,14 @@ func (p *Publisher) publishWait(ctx context.Context, r telemetry.Record) (seq ui
 	return p.put(r)
 }
 
-// PublishDurable is PublishWait, and returns after the record is on disk: then it survives a power cut too.
+// PublishDurable is PublishWait, and returns after the record is on disk: then it survives a power cut too. The courier does not
+// keep a record that somebody waits for until its batch is full or old: it commits at once, and what others wait for with it.
 func (p *Publisher) PublishDurable(ctx context.Context, r telemetry.Record) error {
 	seq, passed, err := p.publishWait(ctx, r)
 	if err != nil || !passed {
 		return err
 	}
-	class := packet.Class(r.Packet[32])
-	for p.region.Durable(class) <= seq {
-		if err := sleep(ctx, waitStep/4); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.region.AwaitDurable(ctx, packet.Class(r.Packet[32]), seq)
 }
 
 // Flush declares what was dropped, if there is room, and reports whether nothing is left undeclared.

@@ -34,13 +34,18 @@ func (c *Courier) take(now time.Duration) {
 	}
 	for i, s := range c.streams {
 		c.takeSorted(now, s)
-		if due, some := s.batcher.Due(); some && due <= now {
+		if due, some := s.batcher.Due(); some && due <= now || c.waitedFor(packet.ClassAt(i)) {
 			out, err := s.batcher.Finish()
 			s.queue(out)
 			c.failed(now, err)
 		}
 		c.reserve(now, packet.ClassAt(i), s)
 	}
+}
+
+// waitedFor reports whether somebody waits for a record of the batch to be durable, and a Sync could begin.
+func (c *Courier) waitedFor(class packet.Class) bool {
+	return !c.syncing && c.streams[class.Index()].batcher.Has(c.region.Wanted(class))
 }
 
 // takeFrom reads one producer's ring. What is read stays in the ring, and in the sorters, until it is durable.
@@ -260,7 +265,19 @@ func (c *Courier) Synced(now time.Duration, err error) {
 	}
 	c.settle(now, func(class packet.Class) uint64 { return c.streams[class.Index()].durable })
 	c.release()
+	c.hurry(now)
 	c.deliver(now)
+}
+
+// hurry begins the next Sync if somebody waits for what came during the last one.
+func (c *Courier) hurry(now time.Duration) {
+	for i := range packet.Classes {
+		if class := packet.ClassAt(i); c.region != nil && c.region.Wanted(class) > c.region.Durable(class) {
+			c.take(now)
+			c.store(now)
+			return
+		}
+	}
 }
 
 // release lets the producers have the room of what is durable.

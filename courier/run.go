@@ -12,6 +12,7 @@ import (
 	"github.com/fulmar-io/fulmar/command"
 	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/link"
+	"github.com/fulmar-io/fulmar/ring"
 	"github.com/fulmar-io/fulmar/secure/identity"
 	"github.com/fulmar-io/fulmar/secure/seal"
 )
@@ -36,6 +37,7 @@ type Runner struct {
 	Logger *slog.Logger
 
 	events chan func(now time.Duration)
+	wanted chan struct{} // somebody waits for what is in the ring to be durable
 	wg     sync.WaitGroup
 	conns  []*connection // of the loop
 	disk   error         // what was told of the disk last; of the loop
@@ -68,10 +70,13 @@ func (r *Runner) Run(ctx context.Context) error {
 	if r.DialTimeout <= 0 {
 		r.DialTimeout = 10 * time.Second
 	}
-	r.events = make(chan func(time.Duration), 64)
+	r.events, r.wanted = make(chan func(time.Duration), 64), make(chan struct{})
 	r.conns = make([]*connection, len(r.Links))
 	r.publish()
 	background, stop := context.WithCancel(context.Background())
+	if region := r.Courier.region; region != nil {
+		r.wg.Go(func() { r.listen(background, region) })
+	}
 	r.loop(ctx, background, func() bool { return false })
 	r.finish(background)
 	stop()
@@ -110,6 +115,10 @@ func (r *Runner) loop(ctx, background context.Context, enough func() bool) {
 	defer ticker.Stop()
 	published := r.Now()
 	for {
+		wanted := r.wanted
+		if r.Courier.syncing { // what comes meanwhile is looked at after it, together
+			wanted = nil
+		}
 		select {
 		case <-ctx.Done():
 			if !r.Courier.syncing {
@@ -121,6 +130,8 @@ func (r *Runner) loop(ctx, background context.Context, enough func() bool) {
 			f(r.Now())
 		case <-ticker.C:
 			r.Courier.Poll(r.Now())
+		case <-wanted:
+			r.Courier.Poll(r.Now())
 		}
 		r.perform(background)
 		if now := r.Now(); now-published >= 250*time.Millisecond {
@@ -131,6 +142,21 @@ func (r *Runner) loop(ctx, background context.Context, enough func() bool) {
 			r.perform(background)
 			r.publish()
 			return
+		}
+	}
+}
+
+// listen tells the loop when somebody waits, until ctx ends.
+func (r *Runner) listen(ctx context.Context, region *ring.Region) {
+	for seen := uint32(0); ctx.Err() == nil; {
+		rung := region.AwaitWanted(ctx, seen)
+		if rung == seen {
+			continue
+		}
+		seen = rung
+		select {
+		case r.wanted <- struct{}{}:
+		case <-ctx.Done():
 		}
 	}
 }

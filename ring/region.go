@@ -41,7 +41,7 @@ const (
 	offDevice    = 48 // length byte and up to telemetry.MaxDevice bytes
 	offSum       = 504
 	offClasses   = 512
-	classStride  = 256 // next, ceiling and durable on a cache line each
+	classStride  = 256 // next, ceiling, durable and wanted on a cache line each
 )
 
 // Options describe a Region to be made.
@@ -62,6 +62,9 @@ type Region struct {
 	boot      telemetry.Boot
 	producers int
 	capacity  uint64
+
+	wanted, durable bell // of the taking half and of the publishing half
+	waiting         waiting
 }
 
 // Create makes a region at path, which must not exist, takes all its memory at once and locks it for this process.
@@ -93,7 +96,14 @@ func Create(path string, o Options) (*Region, error) {
 	r.b[offDevice] = byte(len(o.Device))
 	copy(r.b[offDevice+1:], o.Device)
 	binary.NativeEndian.PutUint32(r.b[offSum:], crc32.Checksum(r.b[:offSum], castagnoli))
+	r.hang()
 	return r, nil
+}
+
+// hang hangs the bells.
+func (r *Region) hang() {
+	r.wanted, r.durable = r.bell(offWantBell), r.bell(offDurableBell)
+	r.waiting.lead, r.waiting.changed = make(chan struct{}, 1), make(chan struct{})
 }
 
 // Open opens the region at path that another process made, to take what it left. It fails with ErrInUse while that
@@ -113,6 +123,7 @@ func open(path string, shared bool) (*Region, error) {
 	if err := r.readHeader(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), mem.close())
 	}
+	r.hang()
 	return r, nil
 }
 
@@ -175,7 +186,10 @@ func (r *Region) SetCeiling(c packet.Class, ceiling uint64) { r.class(c, 64).Sto
 func (r *Region) Durable(c packet.Class) uint64 { return r.class(c, 128).Load() }
 
 // SetDurable is called by the courier after a commit.
-func (r *Region) SetDurable(c packet.Class, next uint64) { r.class(c, 128).Store(next) }
+func (r *Region) SetDurable(c packet.Class, next uint64) {
+	r.class(c, 128).Store(next)
+	r.durable.ring()
+}
 
 // Dropped returns how many packets of a class were dropped and have no number yet.
 func (r *Region) Dropped(c packet.Class) uint64 {

@@ -103,6 +103,9 @@ func (b *Batcher) Lose(r ledger.Range, why ledger.Reason) ([]Batch, error) {
 // Due returns when the batch becomes too old, or false if it is empty.
 func (b *Batcher) Due() (time.Duration, bool) { return b.since + b.limits.Age, b.enc.Len() > 0 }
 
+// Has reports whether the batch has records with numbers below end.
+func (b *Batcher) Has(end uint64) bool { return b.enc.Len() > 0 && b.first < end }
+
 // Finish returns the batch as frames and begins a new one: mostly one, several where the records do not compress into
 // one, none for an empty batch. The memory is the caller's.
 func (b *Batcher) Finish() ([]Batch, error) {
