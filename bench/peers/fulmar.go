@@ -90,9 +90,9 @@ func newPublishing(ctx context.Context, region *ring.Region, producer int, s sha
 	}
 	p := &publishing{publisher: publisher, buf: make([]byte, 0, packet.MaxSize)}
 	for group := range s.Series / s.Together {
-		l := &telemetry.Layout{Name: fmt.Sprintf("p%d/g%d", producer, group), Kind: telemetry.Reading}
+		l := &telemetry.Layout{Name: layoutName(producer, group), Kind: telemetry.Reading}
 		for v := range s.Together {
-			l.Fields = append(l.Fields, telemetry.Field{Name: "v" + strconv.Itoa(v), Type: packet.Float64})
+			l.Fields = append(l.Fields, telemetry.Field{Name: fieldName(v), Type: packet.Float64})
 		}
 		if err := l.Validate(); err != nil {
 			return nil, err
@@ -174,7 +174,7 @@ func (g *fulmarGround) path(name string) string { return filepath.Join(g.dir, na
 
 // start starts the ground and returns when it takes machines.
 func (g *fulmarGround) start(ctx context.Context) (err error) {
-	g.process, err = start(ctx, "fulmar ground", false, nil, g.way.binary, "ground", g.path("ground.yaml"), "--data", g.path("ground"), "--keys", g.path("keys"),
+	g.process, err = start(ctx, "fulmar ground", false, g.way.binary, "ground", g.path("ground.yaml"), "--data", g.path("ground"), "--keys", g.path("keys"),
 		"--http", g.page, "--mqtt", g.broker, "--nats", "")
 	if err != nil {
 		return err
@@ -214,11 +214,7 @@ func (f *fulmarWay) begin(ctx context.Context, dir string) (c *course, err error
 		return nil, err
 	}
 	c = &course{}
-	defer func() {
-		if err != nil {
-			c.end()
-		}
-	}()
+	defer c.endAfter(&err)
 	if err := g.start(ctx); err != nil {
 		return c, err
 	}
@@ -235,7 +231,7 @@ func (f *fulmarWay) begin(ctx context.Context, dir string) (c *course, err error
 	}
 	definitions := uint64(f.shape.Producers * (f.shape.Series / f.shape.Together))
 	g.before = definitions
-	c.receiver = g.process.cmd.Process.Pid
+	c.receiver = g.process.pid()
 	c.committed = g.committed
 	c.ground = g
 	return c, c.until(ctx, func() (bool, error) { n, err := g.records(ctx); g.before = n; return n >= definitions, err })

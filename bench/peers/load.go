@@ -75,5 +75,11 @@ func (w *walk) request() []sample {
 
 // seriesName is how all of the compared call a series: the producer's, the group's, and the value's.
 func seriesName(producer, group, value int) string {
-	return fmt.Sprintf("p%d/g%d.v%d", producer, group, value)
+	return fmt.Sprintf("%s.%s", layoutName(producer, group), fieldName(value))
 }
+
+// layoutName and fieldName are the two parts of it, of a length as such names have.
+func layoutName(producer, group int) string {
+	return fmt.Sprintf("propulsion%d/unit%d", producer, group)
+}
+func fieldName(value int) string { return fmt.Sprintf("channel%02d", value) }

@@ -22,9 +22,8 @@ const patience = 30 * time.Second
 
 // said keeps the end of what a process says, for when it fails.
 type said struct {
-	mu    sync.Mutex // guards text
-	text  []byte
-	ready map[string]chan string // closed and removed when a line contains the key
+	mu   sync.Mutex // guards text
+	text []byte
 }
 
 const saidBytes = 16 << 10
@@ -36,12 +35,6 @@ func (s *said) listen(r io.Reader) {
 		s.text = append(append(s.text, lines.Bytes()...), '\n')
 		if len(s.text) > 2*saidBytes {
 			s.text = append(s.text[:0], s.text[len(s.text)-saidBytes:]...)
-		}
-		for key, ch := range s.ready {
-			if strings.Contains(lines.Text(), key) {
-				ch <- lines.Text()
-				delete(s.ready, key)
-			}
 		}
 		s.mu.Unlock()
 	}
@@ -63,10 +56,9 @@ type process struct {
 	ended chan struct{}
 }
 
-// start starts a program, which is killed when ctx ends. What it says on standard error is looked through for the words of awaited,
-// on each of which the channel of that name gets the line.
-func start(ctx context.Context, name string, producer bool, awaited map[string]chan string, program string, args ...string) (*process, error) {
-	p := &process{name: name, cmd: exec.CommandContext(ctx, program, args...), says: &said{ready: awaited}, ended: make(chan struct{})}
+// start starts a program, which is killed when ctx ends.
+func start(ctx context.Context, name string, producer bool, program string, args ...string) (*process, error) {
+	p := &process{name: name, cmd: exec.CommandContext(ctx, program, args...), says: &said{}, ended: make(chan struct{})}
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -98,17 +90,7 @@ func start(ctx context.Context, name string, producer bool, awaited map[string]c
 	return p, nil
 }
 
-// await returns a line that has been waited for.
-func (p *process) await(line chan string) (string, error) {
-	select {
-	case l := <-line:
-		return l, nil
-	case <-p.ended:
-		return "", fmt.Errorf("%s has ended: %s", p.name, p.says)
-	case <-time.After(patience):
-		return "", fmt.Errorf("%s does not get ready: %s", p.name, p.says)
-	}
-}
+func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // listening waits until a process takes connections.
 func (p *process) listening(ctx context.Context, address string) error {

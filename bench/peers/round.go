@@ -47,7 +47,7 @@ func (c *course) produce(ctx context.Context, s shape, kind string, args ...stri
 	if err != nil {
 		return err
 	}
-	if c.producer, err = start(ctx, "producer", true, nil, self, append([]string{"produce", kind, string(text)}, args...)...); err != nil {
+	if c.producer, err = start(ctx, "producer", true, self, append([]string{"child", kind, string(text)}, args...)...); err != nil {
 		return err
 	}
 	c.stops = append(c.stops, func() { c.producer.stop(syscall.SIGTERM) })
@@ -88,6 +88,13 @@ func (c *course) end() {
 		stop()
 	}
 	c.stops = nil
+}
+
+// endAfter stops everything after an error.
+func (c *course) endAfter(err *error) {
+	if *err != nil {
+		c.end()
+	}
 }
 
 // measured is what one round came to.

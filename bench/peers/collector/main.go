@@ -22,7 +22,7 @@ func main() {
 	settings := otelcol.CollectorSettings{
 		BuildInfo: component.BuildInfo{Command: "collector", Description: "OpenTelemetry Collector of the comparison", Version: version},
 		Factories: factories,
-		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{
+		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{DefaultScheme: "file",
 			ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()}}},
 	}
 	if err := otelcol.NewCommand(settings).Execute(); err != nil {
