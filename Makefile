@@ -3,10 +3,10 @@ GO        ?= go
 export CGO_ENABLED = 0
 BIN       := bin
 
-.PHONY: help build demo test check deps lint page unit race fuzz e2e cross cover torture bench clean
+.PHONY: help build demo test check deps lint page unit race fuzz e2e cross cover torture bench bench-peers clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -o $(BIN)/ ./cmd/fulmar
@@ -48,6 +48,10 @@ torture: ## long runs: 10,000 worlds of 10 minutes, a million crash points
 
 bench: ## bytes and time per reading, beside others
 	cd bench && $(GO) run .
+
+bench-peers: build ## readings to the ground, beside others; takes ten minutes
+	cd bench/peers && $(GO) build -trimpath -o ../../$(BIN)/peers/ . ./collector github.com/nats-io/nats-server/v2
+	$(BIN)/peers/peers -fulmar $(BIN)/fulmar -collector $(BIN)/peers/collector -nats $(BIN)/peers/nats-server -mosquitto "$$(PATH=$$PATH:/usr/sbin command -v mosquitto)"
 
 clean: ## remove what was built
 	rm -rf $(BIN) coverage

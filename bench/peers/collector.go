@@ -78,7 +78,7 @@ type collectorWay struct {
 	shape  shape
 }
 
-func (c *collectorWay) name() string { return "OpenTelemetry Collector" }
+func (c *collectorWay) name() string { return collectorName }
 
 // collectorSettings: what is taken is in the queue's file, with fsync, before it is acknowledged; from there it goes in batches.
 const collectorSettings = `

@@ -64,7 +64,7 @@ type natsWay struct {
 	shape  shape
 }
 
-func (n *natsWay) name() string { return "NATS JetStream" }
+func (n *natsWay) name() string { return natsName }
 
 const (
 	leafSettings = `
