@@ -151,6 +151,7 @@ type DeliverySettings struct {
 	AckTimeout     time.Duration `doc:"least time to wait for an acknowledgement before a frame is sent again; the measured round trip raises it" min:"10ms" max:"10m"`
 	BackoffBase    time.Duration `doc:"the nth wait after a failure is drawn from 0 to this times 2ⁿ" min:"1ms" max:"10m"`
 	BackoffCap     time.Duration `doc:"and at most this" min:"1ms" max:"24h"`
+	ReconnectCap   time.Duration `doc:"and at most this after attempts to connect, which send nothing" min:"1ms" max:"24h"`
 	BreakAfter     int           `doc:"failures in a row that open a link's breaker: then it is probed with one frame at a time" min:"1" max:"1000"`
 }
 
@@ -182,7 +183,7 @@ func DefaultSettings() Settings {
 				MinFree: config.Size(c.Spool.MinFree)},
 			Delivery: DeliverySettings{InFlightFrames: c.Delivery.InFlightFrames, InFlightBytes: config.Size(c.Delivery.InFlightBytes),
 				AckTimeout: c.Delivery.AckTimeout, BackoffBase: c.Delivery.BackoffBase, BackoffCap: c.Delivery.BackoffCap,
-				BreakAfter: c.Delivery.BreakAfter},
+				ReconnectCap: c.Delivery.ReconnectCap, BreakAfter: c.Delivery.BreakAfter},
 			DeadLetters: DeadLettersSettings{MaxBytes: config.Size(c.DeadBytes)},
 		},
 	}
@@ -278,7 +279,8 @@ func (c CourierSettings) Options() courier.Options {
 	o := courier.Options{
 		Spool: spool.Options{MaxBytes: int64(c.Spool.MaxBytes), SegmentBytes: int64(c.Spool.SegmentBytes), MinFree: int64(c.Spool.MinFree)},
 		Delivery: delivery.Options{InFlightFrames: c.Delivery.InFlightFrames, InFlightBytes: int(c.Delivery.InFlightBytes),
-			AckTimeout: c.Delivery.AckTimeout, BackoffBase: c.Delivery.BackoffBase, BackoffCap: c.Delivery.BackoffCap, BreakAfter: c.Delivery.BreakAfter},
+			AckTimeout: c.Delivery.AckTimeout, BackoffBase: c.Delivery.BackoffBase, BackoffCap: c.Delivery.BackoffCap, ReconnectCap: c.Delivery.ReconnectCap,
+			BreakAfter: c.Delivery.BreakAfter},
 		DeadBytes: int64(c.DeadLetters.MaxBytes),
 	}
 	o.Batch[packet.Urgent.Index()] = limits(c.Batch.UrgentMaxAge)

@@ -68,7 +68,7 @@ linger: 5s
 courier:
   batch: {max_age: 6s, urgent_max_age: 7ms, max_records: 8, max_bytes: 9KiB}
   spool: {max_bytes: 10MiB, segment_bytes: 32KiB, min_free: 12}
-  delivery: {in_flight_frames: 13, in_flight_bytes: 14MiB, ack_timeout: 15s, backoff_base: 16s, backoff_cap: 17s, break_after: 18}
+  delivery: {in_flight_frames: 13, in_flight_bytes: 14MiB, ack_timeout: 15s, backoff_base: 16s, backoff_cap: 17s, reconnect_cap: 17500ms, break_after: 18}
   dead_letters: {max_bytes: 19MiB}
 `)
 	if err != nil {
@@ -89,6 +89,7 @@ courier:
 	want.Spool.MaxBytes, want.Spool.SegmentBytes, want.Spool.MinFree = 10<<20, 32<<10, 12
 	d := &want.Delivery
 	d.InFlightFrames, d.InFlightBytes, d.AckTimeout, d.BackoffBase, d.BackoffCap, d.BreakAfter = 13, 14<<20, 15*time.Second, 16*time.Second, 17*time.Second, 18
+	d.ReconnectCap = 17500 * time.Millisecond
 	d.Links = []delivery.Link{{}, {Never: [packet.Classes]bool{false, true, true}, PerHour: 5 << 20}}
 	want.DeadBytes = 19 << 20
 	if !reflect.DeepEqual(o.Courier, want) {

@@ -10,6 +10,6 @@
 //
 // Links are tried in order of preference, one connected at a time. A link's failures in a row (it cannot be dialled, or
 // takes frames that nobody acknowledges) make its next attempt wait, with full jitter
-// (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/); from Options.BreakAfter failures on, the
+// (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), and at most ReconnectCap where nothing was sent; from Options.BreakAfter failures on, the
 // breaker is open: an attempt then carries a single frame, the probe, until something is acknowledged.
 package delivery

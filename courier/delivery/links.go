@@ -15,6 +15,7 @@ type linkState struct {
 	busy      bool // a Transmit is under way
 	flight    int  // frames sent over it and not acknowledged
 	failures  int  // in a row, until something is acknowledged
+	missed    int  // of them, those that were frames without an acknowledgement
 	failedAt  time.Duration
 	upAt      time.Duration // when Connected: since when
 	cuts      int           // connections in a row that did not last
@@ -31,6 +32,13 @@ func (m *Machine) Up(now time.Duration, l int) {
 	ls := &m.links[l]
 	if ls.state == Dialling {
 		ls.state, ls.busy, ls.upAt, ls.idleSince = Connected, false, now, -1
+		for i := range m.queues {
+			for _, f := range m.queues[i].frames {
+				if f.state == ready {
+					f.due = min(f.due, now) // what kept it from being sent was another connection
+				}
+			}
+		}
 	}
 	m.step(now)
 }
@@ -75,10 +83,17 @@ func (m *Machine) down(now time.Duration, l int) {
 	} else {
 		ls.cuts = 0
 	}
-	ls.dialAt = now + m.backoff(max(ls.failures, ls.cuts))
-	if m.open(ls) {
-		// An open breaker rests at least half of the cap's share: a probe must not follow the failure at once.
-		ls.dialAt = now + m.ceiling(ls.failures)/2 + m.upTo(m.ceiling(ls.failures)/2)
+	most := m.ceiling(max(ls.failures, ls.cuts))
+	if ls.state == Dialling || ls.missed == 0 { // what comes next costs no frame that nobody acknowledges
+		most = min(most, max(m.o.ReconnectCap, m.ceiling(ls.cuts)))
+	}
+	switch {
+	case m.open(ls): // it rests at least half of that: a probe must not follow the failure at once
+		ls.dialAt = now + most/2 + m.upTo(most/2)
+	case ls.failures > 0 || ls.cuts > 0:
+		ls.dialAt = now + m.upTo(most)
+	default:
+		ls.dialAt = now
 	}
 	m.leave(now, l)
 }

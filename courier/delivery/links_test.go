@@ -327,3 +327,86 @@ func TestALinkThatFlapsDoesNotStorm(t *testing.T) {
 		t.Errorf("%d dials in 10 minutes", dials)
 	}
 }
+
+// However long the ground was away, it is tried for about once a second, no oftener on average, and what waits is sent as soon as a
+// connection is there.
+func TestAGroundThatReturnsHasSomethingSoon(t *testing.T) {
+	r := newRig(t, delivery.Options{})
+	r.spool(packet.Normal, 2)
+	r.up(0)
+	r.sent(packet.Normal, 1, nil)
+	for _, away := range []time.Duration{10 * time.Second, time.Minute, time.Hour, 24 * time.Hour} {
+		r.took()
+		r.down(0, errors.New("connection reset"))
+		begun, attempts := r.now, 0
+		for r.now-begun < away {
+			if waited := r.wait(); waited > 1500*time.Millisecond {
+				t.Fatalf("away for %s: tried again after %s", r.now-begun, waited)
+			}
+			r.want("dial 0")
+			attempts++
+			r.down(0, errors.New("connection refused"))
+		}
+		if pause := away / time.Duration(attempts); away > time.Minute && (pause < time.Second || pause > 1250*time.Millisecond) {
+			t.Errorf("away for %s: an attempt each %s", away, pause)
+		}
+		if waited := r.wait(); waited > 1500*time.Millisecond {
+			t.Errorf("away for %s: tried %s after the return", away, waited)
+		}
+		r.want("dial 0")
+		r.up(0)
+		r.want("send normal 1 over 0")
+		r.sent(packet.Normal, 1, nil)
+	}
+}
+
+// A ground that is connected and does not acknowledge is left alone for longer: each probe is a frame.
+func TestWhoDoesNotAcknowledgeIsProbedRarely(t *testing.T) {
+	r := newRig(t, delivery.Options{})
+	r.spool(packet.Normal, 1)
+	r.up(0)
+	r.sent(packet.Normal, 1, nil)
+	r.took()
+	probes := 0
+	for r.now < 2*time.Hour {
+		r.wait()
+		switch r.took() {
+		case "dial 0":
+			r.up(0)
+		case "send normal 1 over 0":
+			probes++
+			r.sent(packet.Normal, 1, nil)
+		}
+		if strings.Contains(r.took(), "send") {
+			probes++
+			r.sent(packet.Normal, 1, nil)
+		}
+	}
+	if probes < 30 || probes > 2*60*2 {
+		t.Errorf("%d probes in two hours, want one each half a minute to a minute, and the time to wait for its acknowledgement", probes)
+	}
+}
+
+// What a link did not take, again and again, waits for longer and longer; another link that comes up has it at once.
+func TestALinkThatComesUpHasWhatWaits(t *testing.T) {
+	r := newRig(t, delivery.Options{Links: make([]delivery.Link, 2), BreakAfter: 1000})
+	r.down(0, errors.New("no route"))
+	r.up(1)
+	r.took()
+	r.spool(packet.Normal, 1)
+	for refused := 0; ; r.wait() {
+		what := r.took()
+		if strings.Contains(what, "send normal 1 over 1") {
+			refused++
+			r.Sent(r.now, 1, delivery.Key{Class: packet.Normal, Index: 1}, errors.New("queue full"))
+			r.perform()
+		}
+		if strings.Contains(what, "dial 0") && refused >= 12 {
+			break
+		} else if strings.Contains(what, "dial 0") {
+			r.down(0, errors.New("no route"))
+		}
+	}
+	r.up(0)
+	r.want("send normal 1 over 0")
+}

@@ -178,7 +178,7 @@ func (m *Machine) acked(now time.Duration, l int, a link.Ack) {
 	}
 	q.trim()
 	if some {
-		m.links[l].failures = 0
+		m.links[l].failures, m.links[l].missed = 0, 0
 	}
 }
 
@@ -246,6 +246,7 @@ func (m *Machine) missed(now time.Duration, f *frame) {
 	}
 	ls.lastError = "no acknowledgement"
 	ls.failed(now)
+	ls.missed++
 	if ls.failures >= m.o.BreakAfter {
 		m.effects = append(m.effects, HangUp{Link: f.link})
 		m.down(now, f.link)

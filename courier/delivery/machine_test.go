@@ -216,7 +216,7 @@ func TestTheProbe(t *testing.T) {
 
 func TestFailuresWaitWithFullJitter(t *testing.T) {
 	var waits []time.Duration
-	r := newRig(t, delivery.Options{BackoffBase: 100 * time.Millisecond, BackoffCap: 10 * time.Second, BreakAfter: 1000})
+	r := newRig(t, delivery.Options{BackoffBase: 100 * time.Millisecond, BackoffCap: 10 * time.Second, ReconnectCap: 10 * time.Second, BreakAfter: 1000})
 	for range 300 {
 		r.took()
 		r.Down(r.now, 0, errors.New("no route"))

@@ -23,6 +23,9 @@ type Options struct {
 	// BackoffBase and BackoffCap shape the waits after failures: the nth is drawn evenly from 0 to
 	// min(cap, base × 2ⁿ). Default 250 ms and 60 s.
 	BackoffBase, BackoffCap time.Duration
+	// ReconnectCap bounds the waits after attempts to connect that failed, instead of BackoffCap: such an attempt carries no frame, and
+	// the ground is to have something new soon after it is there again. Default 1.5 s.
+	ReconnectCap time.Duration
 	// BreakAfter is how many failures in a row open a link's breaker. Default 5.
 	BreakAfter int
 	// Overhead is how much longer a message is than the frame in it, in bytes, for the links' budgets.
@@ -58,6 +61,7 @@ func (o Options) WithDefaults() Options {
 	dur(&o.AckTimeout, 2*time.Second)
 	dur(&o.BackoffBase, 250*time.Millisecond)
 	dur(&o.BackoffCap, time.Minute)
+	dur(&o.ReconnectCap, 1500*time.Millisecond)
 	return o
 }
 
