@@ -269,7 +269,7 @@ func (c *Courier) attach(region *ring.Region, own int) {
 	for i := range c.streams {
 		class := packet.ClassAt(i)
 		state := c.spool.State(class)
-		s := &stream{durable: state.Next, written: state.Next, ceiling: state.Ceiling}
+		s := &stream{durable: state.Next, framed: state.Next, written: state.Next, ceiling: state.Ceiling}
 		s.sorter.Start(state.Next)
 		s.batcher = batch.NewBatcher(telemetry.Stream{Device: c.o.Device, Boot: region.Boot(), Class: class}, c.o.Batch[i])
 		c.streams[i] = s

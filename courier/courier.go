@@ -71,6 +71,7 @@ type Courier struct {
 	rng      *rand.Rand
 	spool    *spool.Spool
 	layouts  *layouts
+	ahead    *ahead
 	dead     *DeadLetters
 	delivery *delivery.Machine
 	boot     telemetry.Boot
@@ -104,7 +105,10 @@ type stream struct {
 	pending [][]byte // frames to be appended
 	bytes   int      // of pending
 	durable uint64   // numbers below it are on disk
-	written uint64   // numbers below it are appended
+	framed  uint64   // and in frames
+	written uint64   // numbers below it are appended, in frames
+	tail    tail     // what of the batch is in no log
+	added   uint64   // numbers below it are in the log ahead, if they are not written; 0 if none ever was
 	ceiling uint64   // reserved, once durable
 	raising uint64   // ceiling that is being made durable; 0 if none
 	peak    uint64   // most numbers that were used within a second, lately
@@ -147,8 +151,14 @@ func Open(o Options, rng *rand.Rand) (*Courier, error) {
 	if c.layouts, err = openLayouts(o.Disk, o.Dir+"/layouts"); err != nil {
 		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.spool.Close())
 	}
-	if c.dead, err = OpenDeadLetters(o.Disk, o.Dir+"/dead", o.DeadBytes); err != nil {
+	if c.ahead, err = openAhead(o.Disk, o.Dir+"/ahead", o.Spool.MinFree); err != nil {
 		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.layouts.close(), c.spool.Close())
+	}
+	if err := c.replay(); err != nil {
+		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.ahead.log.Close(), c.layouts.close(), c.spool.Close())
+	}
+	if c.dead, err = OpenDeadLetters(o.Disk, o.Dir+"/dead", o.DeadBytes); err != nil {
+		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.ahead.log.Close(), c.layouts.close(), c.spool.Close())
 	}
 	if o.Session != nil {
 		c.failed(0, c.keepSession(o.Session))
@@ -166,7 +176,7 @@ func (c *Courier) Close() error {
 	if c.orders != nil {
 		err = c.orders.desk.Close()
 	}
-	return errors.Join(err, c.budgets.close(), c.spool.Close(), c.layouts.close(), c.dead.Close())
+	return errors.Join(err, c.budgets.close(), c.ahead.log.Close(), c.spool.Close(), c.layouts.close(), c.dead.Close())
 }
 
 // Identity is the spool's; see there.
@@ -228,7 +238,7 @@ func (c *Courier) Poll(now time.Duration) {
 	c.store(now)
 	if now-c.savedAt >= saveInterval && !c.syncing {
 		c.savedAt = now
-		c.failed(now, errors.Join(c.spool.Save(), c.saveBudgets(now)))
+		c.failed(now, errors.Join(c.spool.Save(), c.trimAhead(), c.saveBudgets(now)))
 	}
 	c.at = now
 	c.recallBudgets(now)

@@ -34,18 +34,19 @@ func (c *Courier) take(now time.Duration) {
 	}
 	for i, s := range c.streams {
 		c.takeSorted(now, s)
-		if due, some := s.batcher.Due(); some && due <= now || c.waitedFor(packet.ClassAt(i)) {
+		class := packet.ClassAt(i)
+		if due, some := s.batcher.Due(); some && due <= now || c.urged(class, s) {
 			out, err := s.batcher.Finish()
 			s.queue(out)
 			c.failed(now, err)
 		}
-		c.reserve(now, packet.ClassAt(i), s)
+		c.reserve(now, class, s)
 	}
 }
 
-// waitedFor reports whether somebody waits for a record of the batch to be durable, and a Sync could begin.
-func (c *Courier) waitedFor(class packet.Class) bool {
-	return !c.syncing && c.streams[class.Index()].batcher.Has(c.region.Wanted(class))
+// urged reports whether somebody waits for an urgent record: that goes at once, its frame may be small.
+func (c *Courier) urged(class packet.Class, s *stream) bool {
+	return class == packet.Urgent && !c.syncing && s.batcher.Has(c.region.Wanted(class))
 }
 
 // takeFrom reads one producer's ring. What is read stays in the ring, and in the sorters, until it is durable.
@@ -143,6 +144,7 @@ func (c *Courier) batch(now time.Duration, s *stream, e ring.Entry) (out []batch
 		return append(out, more...), lerr == nil, errors.Join(err, lerr)
 	}
 	c.counters.RawBytes += uint64(len(e.Packet))
+	s.tail.add(e.Packet, e.Range.End())
 	return out, true, nil
 }
 
@@ -150,6 +152,7 @@ func (s *stream) queue(batches []batch.Batch) {
 	for _, b := range batches {
 		s.pending = append(s.pending, b.Data)
 		s.bytes += len(b.Data)
+		s.tail.drop(b.Range.End()) // it has its frame
 	}
 }
 
@@ -208,7 +211,9 @@ func (c *Courier) store(now time.Duration) {
 			dirty = true
 		}
 		s.written = c.spool.State(class).Next
+		c.keepAhead(now, class, s)
 	}
+	dirty = dirty || c.ahead.unsynced()
 	if c.orders != nil {
 		if c.orders.sync = c.orders.desk.BeginSync(); c.orders.sync != nil {
 			dirty = true
@@ -230,7 +235,7 @@ func (c *Courier) discard(now time.Duration, y spool.Yielded) {
 
 // SyncSpool performs a Sync. It may run on another goroutine while other methods are called.
 func (c *Courier) SyncSpool() error {
-	err := errors.Join(c.layouts.sync(), c.spool.Sync())
+	err := errors.Join(c.layouts.sync(), c.ahead.sync(), c.spool.Sync())
 	if c.orders != nil && c.orders.sync != nil {
 		err = errors.Join(err, c.orders.sync())
 	}
@@ -253,7 +258,10 @@ func (c *Courier) Synced(now time.Duration, err error) {
 			continue
 		}
 		class := packet.ClassAt(i)
-		s.durable = s.written
+		s.framed, s.durable = s.written, s.written
+		if s.added > s.durable { // from there on it is in the log ahead
+			s.durable = s.added
+		}
 		if c.region != nil {
 			c.region.SetDurable(class, s.durable)
 			if state := c.spool.State(class); s.raising > 0 && state.Ceiling >= s.raising {
@@ -294,14 +302,14 @@ func (c *Courier) release() {
 	}
 }
 
-// Drained reports whether everything that was published is in the spool and durable.
+// Drained reports whether everything that was published is in the spool, in frames, and durable.
 func (c *Courier) Drained() bool {
 	if c.syncing || c.region == nil {
 		return !c.syncing
 	}
 	for i, s := range c.streams {
 		class := packet.ClassAt(i)
-		if s.durable < c.region.Next(class) || c.region.Dropped(class) > 0 {
+		if s.framed < c.region.Next(class) || c.region.Dropped(class) > 0 {
 			return false
 		}
 	}

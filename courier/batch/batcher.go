@@ -106,6 +106,9 @@ func (b *Batcher) Due() (time.Duration, bool) { return b.since + b.limits.Age, b
 // Has reports whether the batch has records with numbers below end.
 func (b *Batcher) Has(end uint64) bool { return b.enc.Len() > 0 && b.first < end }
 
+// First returns the number of the batch's first record, or if it is empty what that of the last batch was.
+func (b *Batcher) First() uint64 { return b.first }
+
 // Finish returns the batch as frames and begins a new one: mostly one, several where the records do not compress into
 // one, none for an empty batch. The memory is the caller's.
 func (b *Batcher) Finish() ([]Batch, error) {
