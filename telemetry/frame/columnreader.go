@@ -20,6 +20,8 @@ type column struct {
 	k         uint8
 	integer   bool
 	double    bool
+	tenths    bool
+	exponent  uint8 // of tenths
 	bad       bool
 }
 
@@ -31,7 +33,7 @@ var columns = func() (t [256]column) {
 		switch {
 		case b < codeSplit:
 			c.code = uint8(b)
-			c.bad = b > codeText
+			c.bad = b >= codeTenths // a prefix, which has been looked at
 		default:
 			c.code, c.transform, c.k = codeSplit, uint8(v/splits%intDelta), uint8(v%splits)
 			c.integer = v/splits >= intDelta
@@ -50,8 +52,11 @@ func (r *columnReader) failed() bool {
 
 func (r *columnReader) descriptor() column {
 	b := r.desc.byte()
-	if b == codeDouble || b == codeWide {
+	switch b {
+	case codeDouble, codeWide:
 		return r.prefixed(b)
+	case codeTenths:
+		return r.overTen()
 	}
 	c := columns[b]
 	r.bad = r.bad || c.bad
@@ -83,6 +88,22 @@ func (r *columnReader) prefixed(b byte) column {
 	if c.bad || c.code != codeSplit || c.k > maxSplit || double && c.integer {
 		r.fail()
 		c.k = 0
+	}
+	return c
+}
+
+// overTen reads what follows codeTenths.
+func (r *columnReader) overTen() column {
+	exponent := r.desc.byte()
+	b := r.desc.byte()
+	c := columns[b]
+	if b == codeWide {
+		c = r.prefixed(b)
+	}
+	c.tenths, c.exponent = true, exponent
+	if exponent > maxExponent || c.bad || c.code != codeSplit || !c.integer {
+		r.fail()
+		c.exponent = 0
 	}
 	return c
 }
@@ -222,7 +243,7 @@ func (r *columnReader) ints(n int) []uint64 {
 		clear(words)
 	case c.code == codeConstV:
 		fill(words, uint64(r.value.varint()))
-	case c.code == codeSplit && c.integer:
+	case c.code == codeSplit && c.integer && !c.tenths:
 		r.splitInts(words, c)
 	default:
 		r.fail()
@@ -313,6 +334,9 @@ func (r *columnReader) floats64(n int) []uint64 {
 		}
 	case c.code == codeSplit && !c.integer:
 		r.splitFloats64(words, c)
+	case c.code == codeSplit && c.tenths:
+		r.splitInts(words, c)
+		undecimal(words, c.exponent)
 	default:
 		r.fail()
 	}

@@ -19,6 +19,7 @@ const (
 	codeDouble = 4 // prefix: the floats have 64 bits
 	codeWide   = 5 // prefix: k is larger by splits
 	codeText   = 6 // a dictionary in value; the descriptor of the indices follows
+	codeTenths = 7 // prefix: float64 values that are integers over a power of ten: its exponent, then the integers' descriptor
 	codeSplit  = 8
 	splits     = 29
 )
@@ -237,6 +238,10 @@ func (w *columnWriter) floats64() {
 	words := w.words
 	if w.narrowWords() {
 		w.floats32()
+		return
+	}
+	if w.decimalWords() {
+		w.ints()
 		return
 	}
 	w.deltas64()

@@ -130,6 +130,15 @@ func (g *generator) value(c *columnState, single bool) uint64 {
 		} else {
 			c.last = special64[g.next()%uint64(len(special64))]
 		}
+	case 7: // a decimal, of two digits mostly
+		n, over := int64(g.next()%2_000_000)-1_000_000, 100.0
+		if g.next()%64 == 0 {
+			n, over = int64(g.next()), math.Pow10(int(g.next()%12))
+		}
+		c.last = math.Float64bits(float64(n) / over)
+		if single {
+			c.last = uint64(math.Float32bits(float32(float64(n) / over)))
+		}
 	default:
 		c.last = g.next()
 	}
@@ -144,7 +153,7 @@ func (g *generator) packet(l *telemetry.Layout, h packet.Header) []byte {
 			name := l.SeriesName(i, j)
 			c := g.columns[name]
 			if c == nil {
-				c = &columnState{shape: g.next() % 8}
+				c = &columnState{shape: g.next() % 9}
 				g.columns[name] = c
 			}
 			v := g.value(c, f.Type == packet.Float32)
