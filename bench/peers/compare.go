@@ -44,6 +44,9 @@ func (o options) run(ctx context.Context, dir string, w io.Writer) error {
 	s := compared(o.together)
 	ours := &fulmarWay{binary: o.fulmar, shape: s}
 	list := []*entrant{{way: ours, note: ", sealed"}}
+	if o.together > 1 {
+		list = append(list, &entrant{way: &fulmarWay{binary: o.fulmar, shape: compared(1)}, note: ", each reading a record of its own"})
+	}
 	if o.collector != "" {
 		list = append(list, &entrant{way: &collectorWay{o.collector, s}})
 	}
@@ -79,7 +82,7 @@ func (o options) run(ctx context.Context, dir string, w io.Writer) error {
 func ratios(list []*entrant) (targets []target) {
 	ours := list[0]
 	for _, e := range list[1:] {
-		limit := map[string]float64{collectorName: 10, natsName: 1.5}[e.way.name()]
+		limit := map[string]float64{collectorName: 10, natsName: 1.5}[e.way.name()] // none for the others
 		if limit > 0 {
 			targets = append(targets, target{"readings/s, ÷ " + e.way.name() + "'s", ours.rate() / e.rate(), limit, "", true})
 		}

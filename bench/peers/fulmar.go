@@ -64,9 +64,9 @@ func (f *fulmarSource) open(ctx context.Context, s shape) ([]requester, error) {
 	return requesters, nil
 }
 
-// command is the courier half, as fulmar run starts it.
+// command is the courier half, as fulmar run starts it: it ends when its standard input does, not sooner.
 func (f *fulmarSource) command(region string) *exec.Cmd {
-	f.cmd = exec.Command(f.binary, "run", f.settings, "--courier-half", "--region", region)
+	f.cmd = exec.CommandContext(context.Background(), f.binary, "run", f.settings, "--courier-half", "--region", region)
 	f.cmd.Stderr = os.Stderr
 	return f.cmd
 }

@@ -1,5 +1,18 @@
 // Peers compares how readings get from producers to the ground: by Fulmar, and by what one would use instead. All of them get the
-// same load, in one run, taking turns.
+// same load, in one run, taking turns:
+//
+//	make bench-peers
+//
+// The load is 1,000 series that walk randomly in hundredths, with stamps of nanoseconds. Four producers send requests of 100 readings, one
+// after the other, each answered when it is durable on the machine. What counts is what has arrived on the ground, durably there too. For
+// Fulmar the producers are the control half of a machine; its courier half and its ground are the shipped binary, secured with keys of the
+// run. Each peer has a place on the machine that keeps things, a link with mutual TLS, and a place on the ground: a Collector with its queue
+// in a file with fsync, and a sink that writes and syncs; NATS JetStream, leaf and hub, syncing always; a Mosquitto with a bridge to
+// another, which acknowledges from memory. All links go through a forwarder of this program's, which counts.
+//
+// Every process is a child of this one, on random ports of the loopback, in a temporary folder. Ctrl-C stops them.
+//
+// The module is one of its own: nobody who uses the framework inherits what it is compared with.
 package main
 
 import (

@@ -125,21 +125,6 @@ func (p *process) stop(how syscall.Signal) {
 	}
 }
 
-// finish has a producer end by itself.
-func (p *process) finish() error {
-	_ = p.in.Close()
-	select {
-	case <-p.ended:
-	case <-time.After(patience):
-		p.stop(syscall.SIGKILL)
-		return fmt.Errorf("%s does not end: %s", p.name, p.says)
-	}
-	if !p.cmd.ProcessState.Success() {
-		return fmt.Errorf("%s: %s: %s", p.name, p.cmd.ProcessState, p.says)
-	}
-	return nil
-}
-
 // tell has a producer do something; its answer is read with hear.
 func (p *process) tell(o order) error { return json.NewEncoder(p.in).Encode(o) }
 

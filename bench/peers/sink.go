@@ -52,7 +52,12 @@ func sinkHere(ctx context.Context, o sinkOptions) (err error) {
 	})}
 	counted := make(chan error, 1)
 	go func() { counted <- counting.ListenAndServe() }()
-	defer func() { err = errors.Join(err, counting.Close()); <-counted }()
+	defer func() {
+		err = errors.Join(err, counting.Close())
+		if served := <-counted; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+	}()
 	if o.Kind == "mqtt" {
 		return s.subscribe(ctx, o.Address)
 	}
