@@ -224,10 +224,11 @@ func (x *Index) transact(ctx context.Context, w *writer, change func(*writer) er
 	if err != nil {
 		return err
 	}
-	w.x, w.ctx, w.tx = x, ctx, tx
+	w.x, w.ctx, w.tx, w.kept = x, ctx, tx, make(map[string]*sql.Stmt)
 	if err = change(w); err == nil {
 		err = x.frames.definitions.sync()
 	}
+	err = errors.Join(err, w.close())
 	if err != nil {
 		return errors.Join(err, tx.Rollback())
 	}

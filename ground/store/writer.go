@@ -20,22 +20,45 @@ type writer struct {
 	x       *Index
 	ctx     context.Context
 	tx      *sql.Tx
+	kept    map[string]*sql.Stmt // of the transaction: a frame of many layouts says the same of each
 	watched bool
 	updates []ground.Update
 	heard   []Heard
 }
 
 func (w *writer) exec(query string, args ...any) error {
-	_, err := w.tx.ExecContext(w.ctx, query, args...)
+	_, err := w.run(query, args...)
 	return err
 }
 
 func (w *writer) insert(query string, args ...any) (int64, error) {
-	r, err := w.tx.ExecContext(w.ctx, query, args...)
+	r, err := w.run(query, args...)
 	if err != nil {
 		return 0, err
 	}
 	return r.LastInsertId()
+}
+
+// run runs a statement, which is compiled once in a transaction.
+func (w *writer) run(query string, args ...any) (sql.Result, error) {
+	s := w.kept[query]
+	if s == nil {
+		var err error
+		if s, err = w.tx.PrepareContext(w.ctx, query); err != nil {
+			return nil, err
+		}
+		w.kept[query] = s
+	}
+	return s.ExecContext(w.ctx, args...)
+}
+
+// close closes the statements, before the transaction ends.
+func (w *writer) close() (err error) {
+	for _, s := range w.kept {
+		err = errors.Join(err, s.Close())
+	}
+	w.kept = nil
+	return err
 }
 
 func (w *writer) all(items []Item, next uint64) error {
