@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/fulmar-io/fulmar/courier/batch"
@@ -21,8 +22,11 @@ import (
 //
 // A record of the log has a version, the class, the boot, and the packets, each behind its length in four bytes.
 type ahead struct {
-	log  *seglog.Log
-	ends []aheadEnd // of what the log has, in order
+	disk    env.Disk
+	dir     string
+	minFree int64
+	log     *seglog.Log // nil until it is there
+	ends    []aheadEnd  // of what the log has, in order
 }
 
 // aheadEnd says that the record at an index is of no use when the numbers of a class below end are in the spool.
@@ -38,16 +42,35 @@ const (
 	aheadLargest = frame.MaxRaw + packet.MaxSize + 64<<10
 )
 
+// openAhead opens the log if there is one: it is made by the first record that somebody waits for.
 func openAhead(disk env.Disk, dir string, minFree int64) (*ahead, error) {
-	log, err := seglog.Open(disk, dir, seglog.Options{SegmentSize: aheadSegment, MaxRecord: 2 * aheadLargest, MinFree: uint64(minFree)})
-	if err != nil {
-		return nil, err
+	a := &ahead{disk: disk, dir: dir, minFree: minFree}
+	files, err := disk.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(files) == 0 {
+		return a, nil
 	}
-	return &ahead{log: log}, nil
+	return a, a.open()
+}
+
+func (a *ahead) open() (err error) {
+	a.log, err = seglog.Open(a.disk, a.dir, seglog.Options{SegmentSize: aheadSegment, MaxRecord: 2 * aheadLargest, MinFree: uint64(a.minFree)})
+	return err
+}
+
+func (a *ahead) close() error {
+	if a.log == nil {
+		return nil
+	}
+	return a.log.Close()
 }
 
 // add appends packets, as tail has them. It is durable after the next sync.
 func (a *ahead) add(boot telemetry.Boot, class packet.Class, packets []byte, end uint64) error {
+	if a.log == nil {
+		if err := a.open(); err != nil {
+			return fmt.Errorf("ahead: %w", err)
+		}
+	}
 	b := make([]byte, 0, aheadHeader+len(packets))
 	b = append(append(b, aheadVersion, byte(class)), boot[:]...)
 	index, err := a.log.Append(append(b, packets...))
@@ -59,7 +82,7 @@ func (a *ahead) add(boot telemetry.Boot, class packet.Class, packets []byte, end
 }
 
 // unsynced reports whether something was added since the last sync.
-func (a *ahead) unsynced() bool { return a.log.Durable()+1 < a.log.Next() }
+func (a *ahead) unsynced() bool { return a.log != nil && a.log.Durable()+1 < a.log.Next() }
 
 func (a *ahead) sync() error {
 	if !a.unsynced() {
@@ -152,6 +175,9 @@ func (c *Courier) keepAhead(now time.Duration, class packet.Class, s *stream) {
 
 // replay puts into frames what is only in the log ahead: a power cut, or the end of a process, has come before its frame was made.
 func (c *Courier) replay() error {
+	if c.ahead.log == nil {
+		return nil
+	}
 	before := c.spooledNext()
 	for i := c.ahead.log.First(); i < c.ahead.log.Next(); i++ {
 		b, err := c.ahead.log.ReadAt(i, nil)

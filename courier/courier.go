@@ -155,10 +155,10 @@ func Open(o Options, rng *rand.Rand) (*Courier, error) {
 		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.layouts.close(), c.spool.Close())
 	}
 	if err := c.replay(); err != nil {
-		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.ahead.log.Close(), c.layouts.close(), c.spool.Close())
+		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.ahead.close(), c.layouts.close(), c.spool.Close())
 	}
 	if c.dead, err = OpenDeadLetters(o.Disk, o.Dir+"/dead", o.DeadBytes); err != nil {
-		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.ahead.log.Close(), c.layouts.close(), c.spool.Close())
+		return nil, errors.Join(fmt.Errorf("courier: open: %w", err), c.ahead.close(), c.layouts.close(), c.spool.Close())
 	}
 	if o.Session != nil {
 		c.failed(0, c.keepSession(o.Session))
@@ -176,7 +176,7 @@ func (c *Courier) Close() error {
 	if c.orders != nil {
 		err = c.orders.desk.Close()
 	}
-	return errors.Join(err, c.budgets.close(), c.ahead.log.Close(), c.spool.Close(), c.layouts.close(), c.dead.Close())
+	return errors.Join(err, c.budgets.close(), c.ahead.close(), c.spool.Close(), c.layouts.close(), c.dead.Close())
 }
 
 // Identity is the spool's; see there.
