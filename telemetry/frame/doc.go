@@ -14,7 +14,8 @@
 //	for record := range d.Records() { … }       // or the packets, bit for bit
 //
 // The records of one layout become columns. Each column takes the transform that makes its residuals smallest: the
-// difference, the difference of the differences, the distance from the least, the float's own parts, or only what changed. A
+// difference, the difference of the differences, the distance from the least, the float's own parts, or only what changed; floats that are
+// decimals, as the integers that they are over a power of ten. A
 // residual is split into low bits, which are noise and are packed, and a high byte; the high bytes of all columns are alike
 // in their distribution and are compressed once, with zstd. Names and units are not in the frame: frames stand alone, no state
 // is kept between them, but one can only be decoded with its layouts. The exact form is told at Header and at the
