@@ -57,12 +57,16 @@ func TestTruncation(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	b := encodeAll(t, NewEncoder(), testStream, testRecords(t, 9, 4))
-	for _, off := range []int{offVersion, offMode} {
+	for _, c := range []struct {
+		off   int
+		value byte
+		want  error
+	}{{offVersion, 0, ErrVersion}, {offVersion, 1, nil}, {offVersion, Version, nil}, {offVersion, Version + 1, ErrVersion}, {offMode, 2, ErrVersion}} {
 		other := append([]byte(nil), b...)
-		other[off] = 2
+		other[c.off] = c.value
 		seal(other, 0)
-		if _, err := Peek(other); !errors.Is(err, ErrVersion) {
-			t.Errorf("byte %d: %v", off, err)
+		if _, err := Peek(other); !errors.Is(err, c.want) {
+			t.Errorf("byte %d is %d: %v", c.off, c.value, err)
 		}
 	}
 }

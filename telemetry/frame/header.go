@@ -11,8 +11,10 @@ import (
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
-// Version is the version of the format that this build writes, and the only one that it reads.
-const Version = 1
+// Version is the version of the format that this build writes. It reads those before it, too: 2 has decimals (codeTenths), 1 has not.
+const Version = 2
+
+const oldestVersion = 1
 
 // Limits of a frame, checked by whoever writes one and again by whoever reads it.
 const (
@@ -184,7 +186,7 @@ func (h *Header) parse(b []byte) ([]byte, error) {
 		return nil, corrupt("peek: checksum mismatch")
 	}
 	// From here on the frame is as it was written, by this build or another, or by someone who can count a CRC.
-	if b[offVersion] != Version || b[offMode] != byte(Light) && b[offMode] != byte(Lost) {
+	if b[offVersion] < oldestVersion || b[offVersion] > Version || b[offMode] != byte(Light) && b[offMode] != byte(Lost) {
 		return nil, fmt.Errorf("frame: peek: version %d, mode %d: %w", b[offVersion], b[offMode], ErrVersion)
 	}
 	h.Version, h.Mode = b[offVersion], Mode(b[offMode])
