@@ -122,8 +122,8 @@ type outcome struct {
 }
 
 // plant applies a bug to a copy of the project and demands that its check, which holds without, fails.
-func plant(ctx context.Context, dir string, b bug) outcome {
-	o := outcome{bug: b}
+func plant(ctx context.Context, dir string, b bug) (o outcome) {
+	o.bug = b
 	begun := time.Now()
 	defer func() { o.took = time.Since(begun) }()
 	if v := runCheck(ctx, dir, b); !v.held() {
@@ -145,7 +145,6 @@ func plant(ctx context.Context, dir string, b bug) outcome {
 	if err := apply(ctx, dir, b.patch, "-R"); err != nil {
 		o.caught, o.note = false, err.Error()
 	}
-	o.took = time.Since(begun)
 	return o
 }
 
