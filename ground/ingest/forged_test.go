@@ -139,7 +139,7 @@ func (a *onTheWay) speak() {
 		return
 	}
 	far := stream
-	far.Boot = telemetry.Boot{9} // in numbers of their own: nothing of it is ever stored
+	far.Boot = telemetry.Boot{9}                    // in numbers of their own: nothing of it is ever stored
 	for c := (came{}); c.why != ingest.OverQuota; { // what is known already uses it up as well
 		c = a.give(0, "rover", a.frames[0])
 	}
