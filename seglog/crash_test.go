@@ -4,37 +4,37 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"testing"
 
 	"github.com/fulmar-io/fulmar/env/simdisk"
+	"github.com/fulmar-io/fulmar/internal/extent"
 )
 
 // A point of crash: the disk as it was, the model, and what is to happen.
 type crash struct {
-	d   *driver
-	rng *rand.Rand
+	d          *driver
+	rng        *rand.Rand
+	recovering int // how often the call that was the last one was one of Open's
 }
 
 // TestCrashAfterEveryOperation stops a log after each call of the disk, by a power cut or by SIGKILL, opens what is left,
 // checks it, writes on, and stops it again at a random call, up to three times.
 func TestCrashAfterEveryOperation(t *testing.T) {
-	want := 6000
-	if os.Getenv("FULMAR_TORTURE") == "1" {
-		want = 1_000_000
+	first, end := extent.Of(t, 40)
+	var all struct{ points, recovering int }
+	for seed := first + 1; seed <= end; seed++ {
+		points, recovering := crashRun(t, seed)
+		all.points, all.recovering = all.points+points, all.recovering+recovering
 	}
-	points := 0
-	for seed := uint64(1); points < want; seed++ {
-		points += crashRun(t, seed)
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
+	extent.Covered(t, uint64(all.points), "crash points")
+	extent.Covered(t, uint64(all.recovering), "crashes within a recovery")
+	if !extent.Long() && (all.points < 2000 || all.recovering < 500) {
+		t.Error("too few")
 	}
-	t.Logf("%d crash points", points)
 }
 
 // crashRun drives a log through several lives and crashes a copy of it after every operation.
-func crashRun(t *testing.T, seed uint64) (points int) {
+func crashRun(t *testing.T, seed uint64) (points, recovering int) {
 	d := newDriver(t, seed)
 	luck := rand.New(rand.NewPCG(seed, 3))
 	hook := func(op simdisk.Op, name string) {
@@ -46,6 +46,7 @@ func crashRun(t *testing.T, seed uint64) (points int) {
 		if err := c.strike(d.disk.Clone(), d.model.clone(), 0); err != nil {
 			t.Fatalf("seed %d, crash point %d, after %s %s: %v", seed, points, op, name, err)
 		}
+		recovering += c.recovering
 	}
 	killed := false
 	for life := 0; life < 4; life++ {
@@ -73,7 +74,7 @@ func crashRun(t *testing.T, seed uint64) (points int) {
 			d.model.returned = int(d.model.durable)
 		}
 	}
-	return points
+	return points, recovering
 }
 
 // strike crashes the disk, opens it and compares. Often it then goes on: a few records, and the next crash, in the middle
@@ -101,6 +102,9 @@ func (c *crash) strike(disk *simdisk.Disk, m *model, depth int) error {
 	l, err := Open(disk, "log", opt)
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
+	}
+	if again != nil {
+		c.recovering++
 	}
 	if kill && l.Next() <= uint64(m.returned) {
 		return fmt.Errorf("depth %d: Append of %d had returned, the process was killed, next is %d", depth, m.returned, l.Next())

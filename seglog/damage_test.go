@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fulmar-io/fulmar/env/simdisk"
+	"github.com/fulmar-io/fulmar/internal/extent"
 )
 
 // written makes a log of about size bytes in segments of segmentSize, closed, and returns its records and the metadata.
@@ -94,7 +95,8 @@ func TestFlipEveryBit(t *testing.T) {
 			t.Run(fmt.Sprintf("segments of %d, half %d", segmentSize, part), func(t *testing.T) {
 				t.Parallel()
 				flips := flipBits(t, disk.Clone(), recs, part*stride, 2*stride)
-				t.Logf("%d flips of %d records", flips, len(recs))
+				t.Logf("%d records", len(recs))
+				extent.Covered(t, uint64(flips), "flipped bits of a log")
 			})
 		}
 	}
@@ -147,6 +149,7 @@ func TestTruncateEverywhere(t *testing.T) {
 	}
 	whole := disk.File(last)
 	first, _, _ := parseSegmentName(strings.TrimPrefix(last, "log/"))
+	extent.Covered(t, uint64(len(whole)), "cuts of a log")
 	for cut := len(whole) - 1; cut >= 0; cut-- {
 		if err := disk.SetFile(last, whole[:cut]); err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/fulmar-io/fulmar/courier/batch"
 	"github.com/fulmar-io/fulmar/courier/delivery"
 	"github.com/fulmar-io/fulmar/courier/spool"
+	"github.com/fulmar-io/fulmar/internal/extent"
 	"github.com/fulmar-io/fulmar/sim/world"
 )
 
@@ -173,7 +174,8 @@ func newKeys(t *testing.T) *world.Keys {
 
 func TestEveryRecordIsAccountedFor(t *testing.T) {
 	keys := newKeys(t)
-	first, last := uint64(1), *seeds
+	first, end := extent.Of(t, *seeds)
+	first, last := first+1, end
 	if s := os.Getenv("FULMAR_WORLD_SEEDS"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
@@ -184,6 +186,7 @@ func TestEveryRecordIsAccountedFor(t *testing.T) {
 	if *oneSeed != 0 {
 		first, last = *oneSeed, *oneSeed
 	}
+	extent.Covered(t, last-first+1, "worlds")
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
