@@ -3,7 +3,7 @@ GO        ?= go
 export CGO_ENABLED = 0
 BIN       := bin
 
-.PHONY: help build demo test check deps lint page unit race fuzz e2e cross cover torture bench bench-peers clean
+.PHONY: help build demo test check deps lint page unit race fuzz e2e cross cover torture bugs bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,8 +43,11 @@ cover: ## coverage, with its floor
 cross: ## builds for the other systems
 	./scripts/cross
 
-torture: ## long runs: 10,000 worlds of 10 minutes, a million crash points
-	./scripts/torture
+torture: ## the long tests, on from where they stopped: make torture ROWS="crash world" FOR=30m
+	$(GO) run ./torture $(if $(FOR),-for $(FOR)) $(ROWS)
+
+bugs: ## plant bugs in a copy of the code: each must be caught
+	$(GO) run ./torture -bugs $(BUGS)
 
 bench: ## bytes and time per reading, beside others
 	cd bench && $(GO) run .

@@ -17,14 +17,15 @@ var rows = [][]string{
 	6: {"courier"},
 	7: {"node", "ground"},
 	8: {"sim", "replay", "machines"},
-	9: {"cmd", "internal"}, // internal: servers for tests
+	9: {"cmd", "internal", "torture"}, // internal: servers for tests
 }
 
 const module = "github.com/fulmar-io/fulmar"
 
 // sideways are the imports of a room by another of the same row that are meant.
 var sideways = map[string]string{
-	"machines": "sim", // the demo's rover drives the simulator's plant
+	"machines": "sim",      // the demo's rover drives the simulator's plant
+	"torture":  "internal", // it reads what the long tests say of themselves
 }
 
 // room returns the first element of a package's path below the module, and its row.

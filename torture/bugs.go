@@ -161,8 +161,8 @@ func tail(s string, lines int) string {
 	return strings.Join(list[max(0, len(list)-lines):], "\n")
 }
 
-// plantAll plants all bugs, prints what became of each, and returns how many were caught.
-func plantAll(ctx context.Context, root string, out io.Writer, bugs []bug, each func(outcome)) (caught int, err error) {
+// plantAll plants bugs, prints what became of each, and returns how many were caught.
+func plantAll(ctx context.Context, root string, out io.Writer, bugs []bug) (caught int, err error) {
 	dir, err := os.MkdirTemp("", "fulmar-bugs-")
 	if err != nil {
 		return 0, fmt.Errorf("bugs: %w", err)
@@ -185,9 +185,6 @@ func plantAll(ctx context.Context, root string, out io.Writer, bugs []bug, each 
 		fmt.Fprintf(out, "%-20s %-58s %-10s %7.1f\n", b.name, b.check[0]+" "+b.check[1], word, o.took.Seconds())
 		if o.note != "" {
 			fmt.Fprintf(out, "    %s\n", strings.ReplaceAll(o.note, "\n", "\n    "))
-		}
-		if each != nil {
-			each(o)
 		}
 	}
 	fmt.Fprintf(out, "%d of %d planted bugs caught\n", caught, len(bugs))

@@ -5,6 +5,7 @@
 //	go run ./torture crash damage    these rows
 //	go run ./torture -for 30m        no new work after half an hour
 //	go run ./torture -list           the rows, and what was covered so far
+//	go run ./torture -bugs           the planted bugs
 //
 // A row goes on where it stopped: what was done is in the folder that TORTURE_DIR names, by default torture/state, in a folder
 // for each state of the code, so that what an earlier build withstood is not counted for this one. Whatever failed

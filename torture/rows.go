@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// row is one line of the table.
+type row struct {
+	name, what string
+	parts      []part
+}
+
+// part is a test that a row is made of.
+type part struct {
+	pkg, test string
+	args      []string // more that the test is given
+	chunk     uint64   // how many cases are done at a time: about a minute's worth
+	// want is what is to be covered, by the unit that the test counts in. Without any, the test is all there is, and is run once.
+	want map[string]uint64
+}
+
+func (p *part) name() string { return p.pkg + " " + p.test }
+
+// rows is the table. Its order is the issue's; what is done first is what is furthest behind.
+func rows() []row {
+	return []row{
+		{"crash", "a crash after every operation of the disk, and again within the recovery", []part{
+			{pkg: "./seglog", test: "TestCrashAfterEveryOperation", chunk: 500, want: map[string]uint64{"crash points": 1_000_000, "crashes within a recovery": 10_000}},
+		}},
+		{"world", "whole systems in virtual time, ten minutes each: loss, duplication, reordering, partitions, crashes, clock jumps, two links", []part{
+			{pkg: "./sim/world", test: "TestEveryRecordIsAccountedFor", args: []string{"-world.minutes=10"}, chunk: 40, want: map[string]uint64{"worlds": 10_000}},
+		}},
+		{"forge", "frames, session openings and commands forged or replayed", []part{
+			{pkg: "./ground/ingest", test: "TestNothingForgedOrReplayedIsAccepted", chunk: 50_000, want: map[string]uint64{"forged or replayed frames and openings": 600_000}},
+			{pkg: "./courier", test: "TestNoCommandThatIsForgedOrReplayedIsCarriedOut", chunk: 50_000, want: map[string]uint64{"forged or replayed commands": 400_000}},
+		}},
+		{"counters", "a key and a counter that come twice, over starts of either end", []part{
+			{pkg: "./secure/seal", test: "TestNoKeyAndCounterComeTwice", chunk: 500, want: map[string]uint64{"restarts": 10_000}},
+		}},
+		{"damage", "every bit flipped, and files cut at every byte", []part{
+			{pkg: "./seglog", test: "TestFlipEveryBit"},
+			{pkg: "./seglog", test: "TestTruncateEverywhere"},
+		}},
+	}
+}
+
+// choose returns the rows of these names, or all.
+func choose(all []row, names []string) ([]row, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var list []row
+	for _, name := range names {
+		found := false
+		for _, r := range all {
+			if r.name == name {
+				list, found = append(list, r), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("torture: no row %q", name)
+		}
+	}
+	return list, nil
+}
+
+// thousands writes a number as people read it.
+func thousands(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
