@@ -20,6 +20,9 @@ type part struct {
 	want map[string]uint64
 }
 
+// all stands for as many as the test says there are.
+const all = 0
+
 func (p *part) name() string { return p.pkg + " " + p.test }
 
 // rows is the table. Its order is the issue's; what is done first is what is furthest behind.
@@ -41,6 +44,11 @@ func rows() []row {
 		{"damage", "every bit flipped, and files cut at every byte", []part{
 			{pkg: "./seglog", test: "TestFlipEveryBit"},
 			{pkg: "./seglog", test: "TestTruncateEverywhere"},
+			{pkg: "./courier/spool", test: "TestAnyBitOfASpoolMayFlip", chunk: 20_000, want: map[string]uint64{"flipped bits of a spool": all}},
+			{pkg: "./courier/spool", test: "TestASpoolMayBeCutAnywhere", chunk: 20_000, want: map[string]uint64{"cuts of a spool": all}},
+			{pkg: "./ground/ingest", test: "TestAnyBitOfAFrameLogMayFlip", chunk: 20_000, want: map[string]uint64{"flipped bits of a frame log": all}},
+			{pkg: "./ground/ingest", test: "TestAFrameLogMayBeCutAnywhere", chunk: 20_000, want: map[string]uint64{"cuts of a frame log": all}},
+			{pkg: "./ground/store", test: "TestAnyBitOfAnIndexMayFlip", chunk: 4000, want: map[string]uint64{"flipped bits of an index": all}},
 		}},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,8 +72,9 @@ func (r *runner) chunk(ctx context.Context, of *row, p *part) error {
 	for unit, n := range v.covered {
 		done.Covered[unit] += n
 	}
+	maps.Copy(done.All, v.all)
 	for unit := range p.want {
-		if v.held() && v.covered[unit] == 0 {
+		if v.held() && (v.covered[unit] == 0 || done.goal(p, unit) == 0) {
 			v.err = fmt.Errorf("it did not say how many %s it covered", unit)
 		}
 	}
@@ -126,7 +128,7 @@ func describe(p *part, done *progress) string {
 	var list []string
 	for unit, n := range done.Covered {
 		s := thousands(n) + " " + unit
-		if want := p.want[unit]; want > 0 {
+		if want := done.goal(p, unit); want > 0 {
 			s = thousands(n) + " of " + thousands(want) + " " + unit
 		}
 		list = append(list, s)

@@ -24,6 +24,7 @@ type state struct {
 type progress struct {
 	Next     uint64            // the first case that was not done
 	Covered  map[string]uint64 // by the test's units
+	All      map[string]uint64 // how many there are, where the test says so
 	Once     bool              // a part that is run once has been
 	Failures []failure
 	Seconds  float64
@@ -66,7 +67,7 @@ func (s *state) part(name string) *progress {
 		s.Parts[name] = p
 	}
 	if p.Covered == nil {
-		p.Covered = make(map[string]uint64)
+		p.Covered, p.All = make(map[string]uint64), make(map[string]uint64)
 	}
 	return p
 }
@@ -96,10 +97,18 @@ func (p *progress) share(of *part) float64 {
 		return 0
 	}
 	least := 1.0
-	for unit, n := range of.want {
-		least = min(least, float64(p.Covered[unit])/float64(n))
+	for unit := range of.want {
+		least = min(least, float64(p.Covered[unit])/max(1, float64(p.goal(of, unit))))
 	}
 	return least
+}
+
+// goal is how many of a unit are to be covered, 0 where that is not known yet.
+func (p *progress) goal(of *part, unit string) uint64 {
+	if n := of.want[unit]; n != all {
+		return n
+	}
+	return p.All[unit]
 }
 
 // codeName names the code as it is in the folder: what go builds, the patches and what the tests read, wherever git knows of it.

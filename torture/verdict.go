@@ -20,6 +20,7 @@ type verdict struct {
 	failed  []string          // those that failed by their own word
 	skipped []string          // those that did not look
 	covered map[string]uint64 // what they say they covered
+	all     map[string]uint64 // and of how many
 	took    time.Duration
 	output  string
 	err     error // the process could not be run, did not compile, crashed, or took too long
@@ -69,13 +70,16 @@ func runTests(ctx context.Context, dir string, env []string, name string, args .
 
 // readVerdict reads the output of tests.
 func readVerdict(r io.Reader) *verdict {
-	v := &verdict{covered: make(map[string]uint64)}
+	v := &verdict{covered: make(map[string]uint64), all: make(map[string]uint64)}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		line := lines.Text()
 		if n, what, ok := extent.Line(line); ok {
 			v.covered[what] += n
+		}
+		if n, what, ok := extent.AllLine(line); ok {
+			v.all[what] = n
 		}
 		for prefix, list := range map[string]*[]string{"--- PASS: ": &v.passed, "--- FAIL: ": &v.failed} {
 			if rest, ok := strings.CutPrefix(line, prefix); ok {

@@ -123,6 +123,14 @@ func (c *class) restore(looking bool) error {
 	}
 	k := &c.state.cursor
 	c.saved = k.index
+	if next := c.log.Next(); k.index > next && !looking {
+		// The log has lost its end, of which the ground has a part. What is appended from here on gets indexes that were
+		// passed, and would be passed again, if the cursor did not go back durably before.
+		c.state.endAtCursor(next)
+		if err := c.save(); err != nil {
+			return err
+		}
+	}
 	c.discarded = c.log.Next() - 1 // what is there may be such a record, and not durable
 	c.load = position{index: k.index, boot: k.boot, seq: k.seq}
 	return nil

@@ -98,6 +98,9 @@ func (s *State) apply(record []byte) error {
 		if len(body) != 48 {
 			return errRecord
 		}
+		if before, end, ok := beforeBegin(record); ok && before == s.Boot && end > s.Next {
+			s.appended.numbered += end - s.Next // the boot before ended with frames that are damaged: as between two frames
+		}
 		s.Boot, s.Next, s.Ceiling, s.Clean = telemetry.Boot(body[:16]), 0, binary.LittleEndian.Uint64(body[16:]), false
 	case kindCeiling:
 		if len(body) != 8 {

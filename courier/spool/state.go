@@ -36,6 +36,21 @@ type cursor struct {
 	lost      [ledger.Reasons]uint64
 }
 
+// endAtCursor brings a state that is behind its cursor up to it: nothing waits, and the log goes on at the index next.
+func (s *State) endAtCursor(next uint64) {
+	k := &s.cursor
+	if s.Boot != k.boot {
+		s.Boot, s.Next, s.Ceiling, s.Clean = k.boot, k.seq, k.seq, false
+	}
+	s.Next = max(s.Next, k.seq)
+	s.Ceiling = max(s.Ceiling, s.Next)
+	s.appended.numbered = k.delivered
+	for i := range k.lost {
+		s.appended.numbered += k.lost[i] + s.appended.lost[i]
+	}
+	k.index = next
+}
+
 const stateVersion = 1
 
 const cursorSize = 8 + 16 + 8 + 8 + 8*ledger.Reasons

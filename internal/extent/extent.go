@@ -44,15 +44,29 @@ func Covered(t testing.TB, n uint64, what string) {
 	t.Logf("%s%d %s", coveredPrefix, n, what)
 }
 
-const coveredPrefix = "covered "
+// All says in the test's log how many of a thing there are: beyond them there is no case.
+func All(t testing.TB, n uint64, what string) {
+	t.Helper()
+	t.Logf("%s%d %s", allPrefix, n, what)
+}
+
+const (
+	coveredPrefix = "covered "
+	allPrefix     = "out of "
+)
 
 // Line reads what Covered wrote from a line of a test's output.
-func Line(line string) (n uint64, what string, ok bool) {
+func Line(line string) (n uint64, what string, ok bool) { return read(line, coveredPrefix) }
+
+// AllLine reads what All wrote.
+func AllLine(line string) (n uint64, what string, ok bool) { return read(line, allPrefix) }
+
+func read(line, prefix string) (n uint64, what string, ok bool) {
 	_, rest, ok := strings.Cut(line, ".go:")
 	if !ok {
 		return 0, "", false
 	}
-	_, rest, ok = strings.Cut(rest, ": "+coveredPrefix)
+	_, rest, ok = strings.Cut(rest, ": "+prefix)
 	if !ok {
 		return 0, "", false
 	}

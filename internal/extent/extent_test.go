@@ -37,6 +37,9 @@ func TestOnlyATestsOwnLineCounts(t *testing.T) {
 			t.Errorf("%q: %d %q %t", line, n, what, ok)
 		}
 	}
+	if n, what, ok := extent.AllLine("    damage_test.go:3: out of 12 bits"); n != 12 || what != "bits" || !ok {
+		t.Errorf("%d %q %t", n, what, ok)
+	}
 }
 
 func Example() {
