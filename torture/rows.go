@@ -48,7 +48,7 @@ func rows() []row {
 			{pkg: "./courier/spool", test: "TestASpoolMayBeCutAnywhere", chunk: 20_000, want: map[string]uint64{"cuts of a spool": all}},
 			{pkg: "./ground/ingest", test: "TestAnyBitOfAFrameLogMayFlip", chunk: 20_000, want: map[string]uint64{"flipped bits of a frame log": all}},
 			{pkg: "./ground/ingest", test: "TestAFrameLogMayBeCutAnywhere", chunk: 20_000, want: map[string]uint64{"cuts of a frame log": all}},
-			{pkg: "./ground/store", test: "TestAnyBitOfAnIndexMayFlip", chunk: 4000, want: map[string]uint64{"flipped bits of an index": all}},
+			{pkg: "./ground/store", test: "TestAnyBitOfAnIndexMayFlip", chunk: 2000, want: map[string]uint64{"flipped bits of an index": all}},
 		}},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fulmar-io/fulmar/ground"
 	"github.com/fulmar-io/fulmar/sched"
@@ -20,7 +21,9 @@ import (
 
 // Index answers questions about the frames in a log. All methods may be called concurrently.
 type Index struct {
+	path   string
 	db     *sql.DB
+	closed atomic.Bool
 	frames *Frames
 	// Ledger tells what ingest knows of a device; nil leaves the ground's part of ground.Ledger empty.
 	Ledger func(device string) (a ledger.Account, duplicates uint64)
@@ -96,21 +99,21 @@ func OpenIndex(ctx context.Context, path string, frames *Frames) (x *Index, rebu
 	if err != nil {
 		return nil, nil, err
 	}
-	x, err = newIndex(ctx, db, frames)
-	if damage := err; isDamaged(damage) && rebuilt == nil {
+	x, err = newIndex(ctx, path, db, frames)
+	if damage := err; (isDamaged(damage) || contradicts(damage)) && rebuilt == nil {
 		// It opened, and is damaged further in.
 		if db, err = replaceDatabase(path, damage); err != nil {
 			return nil, nil, err
 		}
 		rebuilt = damage
-		x, err = newIndex(ctx, db, frames)
+		x, err = newIndex(ctx, path, db, frames)
 	}
 	return x, rebuilt, err
 }
 
 // newIndex reads what is kept in memory and brings the database up to date, or closes it.
-func newIndex(ctx context.Context, db *sql.DB, frames *Frames) (*Index, error) {
-	x := &Index{db: db, frames: frames, dec: frame.NewDecoder(frame.Limits{})}
+func newIndex(ctx context.Context, path string, db *sql.DB, frames *Frames) (*Index, error) {
+	x := &Index{path: path, db: db, frames: frames, dec: frame.NewDecoder(frame.Limits{})}
 	x.readers.New = func() any { return frame.NewDecoder(frame.Limits{}) }
 	if err := x.settle(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open index: %w", err), db.Close())
@@ -122,8 +125,16 @@ func newIndex(ctx context.Context, db *sql.DB, frames *Frames) (*Index, error) {
 	return x, nil
 }
 
-// Close closes the database.
-func (x *Index) Close() error { return x.db.Close() }
+// Close closes the database, and leaves its checksum beside it. Once closed, it does nothing.
+func (x *Index) Close() error {
+	if x.closed.Swap(true) {
+		return nil
+	}
+	if err := x.db.Close(); err != nil {
+		return fmt.Errorf("store: close index: %w", err)
+	}
+	return writeSum(x.path)
+}
 
 // Latency counts, per record whose wall time is known, the time from its sampling to its commit here.
 func (x *Index) Latency() *sched.Histogram { return &x.latency }

@@ -46,11 +46,17 @@ ALTER TABLE layout ADD COLUMN newest_mono INTEGER NOT NULL DEFAULT 0;
 // openDatabase opens the index file, makes it if it is missing, and sets a damaged one aside: all that is in it follows
 // from the frames.
 func openDatabase(path string) (db *sql.DB, rebuilt error, err error) {
-	db, err = prepareDatabase(path)
-	if err == nil || errors.Is(err, ErrVersion) {
-		return db, nil, err
+	damage := takeSum(path)
+	if damage != nil && !errors.Is(damage, errDecayed) {
+		return nil, nil, damage
 	}
-	damage := err
+	if damage == nil {
+		db, err = prepareDatabase(path)
+		if err == nil || errors.Is(err, ErrVersion) {
+			return db, nil, err
+		}
+		damage = err
+	}
 	db, err = replaceDatabase(path, damage)
 	return db, damage, err
 }
@@ -77,6 +83,12 @@ func asked(err error) error {
 func isDamaged(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
+}
+
+// contradicts reports whether what is to be added to the index is not possible beside what is there.
+func contradicts(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
 }
 
 func prepareDatabase(path string) (*sql.DB, error) {
