@@ -49,6 +49,9 @@ func TestDamageThatAQueryMeets(t *testing.T) {
 // damageTable overwrites the first page of a table or an index in a database that nobody has open.
 func damageTable(t *testing.T, path, name string) {
 	t.Helper()
+	if err := os.Remove(path + ".sum"); err != nil { // as after a ground that was killed
+		t.Fatal(err)
+	}
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
