@@ -38,7 +38,7 @@ type metaFile struct {
 
 // load returns what was saved last and is whole. Damaged says that there was something and nothing of it is whole.
 func (m *metaStore) load(names []string) (data []byte, damaged bool, err error) {
-	found := false
+	found, hidden := false, false
 	for _, name := range names {
 		m.old = append(m.old, name)
 		if n, ok := parseHex(strings.TrimSuffix(name, metaSuffix)); ok {
@@ -49,7 +49,7 @@ func (m *metaStore) load(names []string) (data []byte, damaged bool, err error) 
 			return nil, false, err
 		}
 		if b == nil {
-			damaged = true
+			damaged, hidden = true, true
 			continue
 		}
 		if seq := binary.LittleEndian.Uint64(b[16:]); !found || seq > m.seq {
@@ -57,8 +57,15 @@ func (m *metaStore) load(names []string) (data []byte, damaged bool, err error) 
 			m.seq, m.cursor, data = seq, binary.LittleEndian.Uint64(b[24:]), b[metaSize:]
 		}
 	}
+	if hidden {
+		m.seq += hiddenSaves
+	}
 	return data, damaged && !found, nil
 }
+
+// hiddenSaves is more than a file that cannot be read now can be ahead of those that can. It may be read again one day, and must not count
+// then: what is saved from here on is newer.
+const hiddenSaves = 1 << 32
 
 // read returns a metadata file, nil if it is damaged.
 func (m *metaStore) read(name string) ([]byte, error) {

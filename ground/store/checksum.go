@@ -75,16 +75,18 @@ func takeSum(path string) error {
 		return fmt.Errorf("store: open index: %w", err)
 	}
 	var want sum
-	damaged := json.Unmarshal(b, &want) // it decays like everything else
+	sound := json.Unmarshal(b, &want) == nil // it decays like everything else
 	have, err := sumOf(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it was removed, to be built anew
+		sound, have = true, want
+	case err != nil:
 		return fmt.Errorf("store: open index: %w", err)
 	}
-	missing := err != nil // it was removed, to be built anew
 	if err := os.Remove(path + sumSuffix); err != nil {
 		return fmt.Errorf("store: open index: %w", err)
 	}
-	if damaged != nil || !missing && have != want {
+	if !sound || have != want {
 		return errDecayed
 	}
 	return nil
