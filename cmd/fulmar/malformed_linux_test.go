@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func mangle(rng *rand.Rand, b []byte) []byte {
 			for i := range noise {
 				noise[i] = byte(rng.Uint32())
 			}
-			b = append(b[:at:at], append(noise, b[at:]...)...)
+			b = slices.Insert(b, at, noise...)
 		default: // far too much
 			b = append(b, strings.Repeat(string(rune('a'+rng.IntN(26))), rng.IntN(200_000))...)
 		}
@@ -119,7 +120,7 @@ func throw(rng *rand.Rand, address string, b []byte) error {
 			n = 1 + rng.IntN(len(b))
 		}
 		if _, err := c.Write(b[:n]); err != nil {
-			return nil //nolint:nilerr // as said
+			return nil
 		}
 		b = b[n:]
 	}
