@@ -36,7 +36,11 @@ func run(ctx context.Context, args []string) error {
 	if *bugs {
 		return runBugs(ctx, flags.Args())
 	}
-	chosen, err := choose(rows(), flags.Args())
+	fuzz, err := fuzzing()
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(append(rows(), fuzz), flags.Args())
 	if err != nil {
 		return err
 	}

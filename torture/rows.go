@@ -1,8 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 )
 
 // row is one line of the table.
@@ -16,6 +22,7 @@ type part struct {
 	pkg, test string
 	args      []string // more that the test is given
 	chunk     uint64   // how many cases are done at a time: about a minute's worth
+	fuzz      bool     // it is a fuzz target, and cases are seconds
 	// want is what is to be covered, by the unit that the test counts in. Without any, the test is all there is, and is run once.
 	want map[string]uint64
 }
@@ -41,6 +48,20 @@ func rows() []row {
 		{"counters", "a key and a counter that come twice, over starts of either end", []part{
 			{pkg: "./secure/seal", test: "TestNoKeyAndCounterComeTwice", chunk: 500, want: map[string]uint64{"restarts": 10_000}},
 		}},
+		{"kill", "SIGKILL of either half, of the ground, of Mosquitto and of NATS, under load", []part{
+			{pkg: "./cmd/fulmar", test: "TestHalvesAreKilled"},
+			{pkg: "./cmd/fulmar", test: "TestOutageWithRealProcesses", chunk: 20, want: map[string]uint64{"kills of a ground": 100}},
+			{pkg: "./cmd/fulmar", test: "TestBrokersAreKilled", chunk: 20, want: map[string]uint64{"kills of a broker": 200}},
+			{pkg: "./cmd/fulmar", test: "TestSecuredThroughKills"},
+		}},
+		{"disk", "the k-th call of the disk fails, once and for good; the disk is full", []part{
+			{pkg: "./seglog", test: "TestEveryCallFailing", chunk: 40, want: map[string]uint64{"failing calls of a log's disk": 16_000}},
+			{pkg: "./seglog", test: "TestDiskFull"},
+			{pkg: "./cmd/fulmar", test: "TestTheMachinesDiskIsFull"},
+			{pkg: "./cmd/fulmar", test: "TestTheGroundsDiskIsFull"},
+			{pkg: "./cmd/fulmar", test: "TestAMachineStartsWithAFullDisk"},
+			{pkg: "./cmd/fulmar", test: "TestTheLoopsKeepTheirRateOnAFullDisk"},
+		}},
 		{"damage", "every bit flipped, and files cut at every byte", []part{
 			{pkg: "./seglog", test: "TestFlipEveryBit"},
 			{pkg: "./seglog", test: "TestTruncateEverywhere"},
@@ -48,10 +69,43 @@ func rows() []row {
 			{pkg: "./courier/spool", test: "TestASpoolMayBeCutAnywhere", chunk: 20_000, want: map[string]uint64{"cuts of a spool": all}},
 			{pkg: "./ground/ingest", test: "TestAnyBitOfAFrameLogMayFlip", chunk: 20_000, want: map[string]uint64{"flipped bits of a frame log": all}},
 			{pkg: "./ground/ingest", test: "TestAFrameLogMayBeCutAnywhere", chunk: 20_000, want: map[string]uint64{"cuts of a frame log": all}},
+			{pkg: "./ground/store", test: "TestEveryPageOfTheIndexMayBeDamaged"},
 			{pkg: "./ground/store", test: "TestAnyBitOfAnIndexMayFlip", chunk: 2000, want: map[string]uint64{"flipped bits of an index": all}},
+		}},
+		{"servers", "malformed MQTT, NATS, serial and HTTP input to running servers, with neighbours that must be served", []part{
+			{pkg: "./cmd/fulmar", test: "TestServersOutliveMalformedInput", chunk: 1000, want: map[string]uint64{"malformed inputs to running servers": 3000}},
 		}},
 	}
 }
+
+// fuzzing is a row of every fuzz target of the project, for ten minutes each.
+func fuzzing() (row, error) {
+	r := row{name: "fuzz", what: "every decoder that a peer can reach, and the others that have a target"}
+	target := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") || strings.Contains(path, "node_modules") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range target.FindAllSubmatch(b, -1) {
+			r.parts = append(r.parts, part{pkg: "./" + filepath.ToSlash(filepath.Dir(path)), test: string(m[1]), fuzz: true, chunk: 60,
+				want: map[string]uint64{fuzzSeconds: 600}})
+		}
+		return nil
+	})
+	if err == nil && len(r.parts) == 0 {
+		err = errors.New("none found")
+	}
+	if err != nil {
+		return r, fmt.Errorf("torture: fuzz targets: %w", err)
+	}
+	return r, nil
+}
+
+const fuzzSeconds = "seconds of fuzzing"
 
 // choose returns the rows of these names, or all.
 func choose(all []row, names []string) ([]row, error) {

@@ -60,6 +60,32 @@ func (d *smallDisk) fill() {
 	}
 }
 
+// fillInodes leaves room for no file.
+func (d *smallDisk) fillInodes() {
+	d.t.Helper()
+	for more := uint64(0); ; more++ {
+		var st syscall.Statfs_t
+		if err := syscall.Statfs(d.path, &st); err != nil {
+			d.t.Fatal(err)
+		}
+		err := syscall.Mount("tmpfs", d.path, "tmpfs", syscall.MS_REMOUNT, fmt.Sprintf("nr_inodes=%d", st.Files-st.Ffree))
+		if err == nil {
+			return
+		}
+		if more == 1000 {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+// inodes leaves room for so many files.
+func (d *smallDisk) inodes(n int) {
+	d.t.Helper()
+	if err := syscall.Mount("tmpfs", d.path, "tmpfs", syscall.MS_REMOUNT, fmt.Sprintf("nr_inodes=%d", n)); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // watched collects what a process says, and may be read meanwhile.
 type watched struct {
 	mu sync.Mutex

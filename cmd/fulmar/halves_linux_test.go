@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fulmar-io/fulmar/internal/extent"
 	"github.com/fulmar-io/fulmar/node"
 	"github.com/fulmar-io/fulmar/sched"
 	"github.com/fulmar-io/fulmar/sched/host"
@@ -209,6 +210,7 @@ func TestHalvesAreKilled(t *testing.T) {
 	if err := compare(machineDir, groundDir, last, 3000, 3*kills); err != nil {
 		t.Error(err)
 	}
+	extent.Covered(t, 2*kills, "kills of a half")
 }
 
 // A courier half that is stopped, not dead, is replaced like a dead one: when it is silent, and also when the machine is to end.

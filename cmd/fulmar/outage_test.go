@@ -21,6 +21,7 @@ import (
 	"github.com/fulmar-io/fulmar"
 	"github.com/fulmar-io/fulmar/env"
 	"github.com/fulmar-io/fulmar/ground/store"
+	"github.com/fulmar-io/fulmar/internal/extent"
 	"github.com/fulmar-io/fulmar/link"
 	"github.com/fulmar-io/fulmar/link/carrier"
 	"github.com/fulmar-io/fulmar/machines/rover"
@@ -88,12 +89,20 @@ func machineChild(kind, device, dir, broker, life string) (err error) {
 	return m.Run(ctx)
 }
 
+// segmentEnv makes the segments of a child's spool so many bytes.
+const segmentEnv = "FULMAR_TEST_SEGMENT"
+
 // childOptions are a child's machine.
 func childOptions(device, dir, broker string, parts []fulmar.Component) (o node.Options, err error) {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	o = node.Options{Device: device, Rings: node.SharedRings{Logger: logger}, Components: parts, Linger: 30 * time.Second,
 		Courier: demoDefaults().Courier.Options(), Random: crand.Reader, Rand: rand.New(rand.NewPCG(rand.Uint64(), 1)),
 		Logger: logger}
+	if s := os.Getenv(segmentEnv); s != "" {
+		if o.Courier.Spool.SegmentBytes, err = strconv.ParseInt(s, 10, 64); err != nil {
+			return o, err
+		}
+	}
 	if o.Disk, err = env.NewOSDisk(dir); err != nil {
 		return o, err
 	}
@@ -125,18 +134,19 @@ func TestOutageWithRealProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
-	runs := 20
+	first, end := extent.Of(t, 20)
 	var wg sync.WaitGroup
-	for i := range runs {
+	for i := first; i < end; i++ {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			if err := outage(t, i); err != nil {
+			if err := outage(t, int(i)); err != nil {
 				t.Errorf("run %d: %v", i, err)
 			}
 		}()
 	}
 	wg.Wait()
+	extent.Covered(t, end-first, "kills of a ground")
 }
 
 func outage(t *testing.T, i int) error {
