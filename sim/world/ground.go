@@ -88,7 +88,7 @@ func (g *ground) reply(e ingest.Reply) {
 	}
 	for _, m := range g.w.machines {
 		if m.name == e.Device {
-			g.w.net.send(e.Wire, m.receive)
+			g.w.net.send(m.heard, e.Wire, m.receive)
 		}
 	}
 }

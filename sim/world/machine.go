@@ -33,15 +33,16 @@ type machine struct {
 	node      *node.Node // nil while it is down
 	tasks     watched
 	attend    time.Duration // when its supervision is due
-	connected bool
-	retired   bool // no tasks any more
+	connected []bool        // per link
+	heard     int           // the link over which the ground heard of it last, over which it answers
+	retired   bool          // no tasks any more
 	published list
 	spool     string           // its identity
 	boots     []telemetry.Boot // in the order in which they began
 }
 
 func newMachine(w *World, name string) *machine {
-	m := &machine{w: w, name: name, disk: newDisk(w), clock: clock{w: w}, published: make(list)}
+	m := &machine{w: w, name: name, disk: newDisk(w), clock: clock{w: w}, published: make(list), connected: make([]bool, len(w.net.down))}
 	if w.c.ColdClocks {
 		m.clock.lose()
 	}
@@ -58,11 +59,22 @@ func (m *machine) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Dial and String make it a link.Dialer, of which the node only needs to know that there is one: the world performs the
-// courier's effects itself.
-func (m *machine) Dial(context.Context) (link.Conn, error) { return nil, errUnreachable }
+// dialer is a link.Dialer of which the node only needs to know that there is one: the world performs the courier's effects
+// itself.
+type dialer int
 
-func (m *machine) String() string { return "world" }
+// Dial implements link.Dialer.
+func (d dialer) Dial(context.Context) (link.Conn, error) { return nil, errUnreachable }
+
+func (d dialer) String() string { return fmt.Sprintf("world-%d", int(d)) }
+
+func (m *machine) dialers() []link.Dialer {
+	list := make([]link.Dialer, len(m.connected))
+	for l := range list {
+		list[l] = dialer(l)
+	}
+	return list
+}
 
 // rings is the machine's shared memory.
 func (m *machine) rings() node.SharedRings {
@@ -81,7 +93,7 @@ func (m *machine) start() {
 		Device:     m.name,
 		Components: m.w.c.Components(m.w.rng, m.w.id),
 		Disk:       m.disk.Disk,
-		Links:      []link.Dialer{m},
+		Links:      m.dialers(),
 		Courier:    courier.Options{Spool: m.w.c.Spool, Batch: m.w.c.Batch, Delivery: m.w.c.Delivery},
 		Keys:       m.w.c.Keys.device(m.name),
 		RingBytes:  m.w.c.RingBytes,
@@ -108,7 +120,8 @@ func (m *machine) start() {
 		return
 	}
 	m.life++
-	m.node, m.connected = n, false
+	m.node = n
+	clear(m.connected)
 	m.boots = append(m.boots, n.Region().Boot())
 	tasks := n.Tasks()
 	if m.retired {
@@ -232,11 +245,11 @@ func (m *machine) perform() {
 			case delivery.Dial:
 				m.later(m.w.upTo(m.w.c.Delay), func() { m.dialled(e.Link) })
 			case delivery.HangUp:
-				m.connected = false
+				m.connected[e.Link] = false
 			case courier.Transmit:
 				m.transmit(e)
 			case courier.Say:
-				m.send(e.Message)
+				m.send(e.Link, e.Message)
 			case courier.Carry:
 				m.node.Command(e.Order)
 			}
@@ -245,50 +258,53 @@ func (m *machine) perform() {
 }
 
 func (m *machine) dialled(l int) {
-	if m.w.net.down || m.w.ground.intake == nil && m.w.rng.IntN(2) == 0 {
+	if m.w.net.down[l] || m.w.ground.intake == nil && m.w.rng.IntN(2) == 0 {
 		m.node.Courier().Down(m.w.now, l, errUnreachable)
 	} else {
-		m.connected = true
+		m.connected[l] = true
 		m.node.Courier().Up(m.w.now, l)
 	}
 	m.perform()
 }
 
 // send hands a message to the network.
-func (m *machine) send(message []byte) {
-	if m.connected {
-		m.w.net.send(message, m.up)
+func (m *machine) send(l int, message []byte) {
+	if m.connected[l] {
+		m.w.net.send(l, message, m.up)
 	}
 }
 
 // up is where the network delivers what the machine sends.
-func (m *machine) up(b []byte) { m.w.ground.receive(m.name, b) }
+func (m *machine) up(l int, b []byte) {
+	m.heard = l
+	m.w.ground.receive(m.name, b)
+}
 
 func (m *machine) transmit(e courier.Transmit) {
-	m.send(e.Message)
+	m.send(e.Link, e.Message)
 	m.later(m.w.upTo(2*time.Millisecond), func() {
 		m.node.Courier().Sent(m.w.now, e.Link, e.Key, nil)
 		m.perform()
 	})
 }
 
-func (m *machine) receive(b []byte) {
-	if m.node == nil || !m.connected {
+func (m *machine) receive(l int, b []byte) {
+	if m.node == nil || !m.connected[l] {
 		return
 	}
-	if err := m.node.Courier().Received(m.w.now, 0, b); err != nil && m.w.c.Attacks == 0 {
+	if err := m.node.Courier().Received(m.w.now, l, b); err != nil && m.w.c.Attacks == 0 {
 		m.w.must(err)
 	}
 	m.perform()
 }
 
-// cut is the network's end of the connection.
-func (m *machine) cut() {
-	if m.node == nil || !m.connected {
+// cut is the network's end of the connection over a link.
+func (m *machine) cut(l int) {
+	if m.node == nil || !m.connected[l] {
 		return
 	}
-	m.connected = false
-	m.node.Courier().Down(m.w.now, 0, errCut)
+	m.connected[l] = false
+	m.node.Courier().Down(m.w.now, l, errCut)
 	m.perform()
 }
 
@@ -334,7 +350,8 @@ func (m *machine) mayLose(region *ring.Region) {
 }
 
 func (m *machine) end() {
-	m.node, m.tasks, m.connected = nil, watched{}, false
+	m.node, m.tasks = nil, watched{}
+	clear(m.connected)
 	m.life++
 	m.w.after(m.w.upTo(restartDelay), m.start)
 }

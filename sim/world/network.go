@@ -17,31 +17,40 @@ var (
 // network lies between the machines and the ground.
 type network struct {
 	w        *World
-	down     bool
+	down     []bool   // per link
+	carried  []uint64 // messages, per link
 	recorded [][]byte // what somebody on the way has seen, some of it
 }
 
-// partition cuts all connections for a while.
+// partition cuts all connections over a link for a while, or over all of them.
 func (n *network) partition() {
-	if n.down {
-		return
+	first, end := 0, len(n.down)
+	if end > 1 && n.w.rng.IntN(3) > 0 {
+		first = n.w.rng.IntN(end)
+		end = first + 1
 	}
-	n.down = true
-	for _, m := range n.w.machines {
-		m.cut()
+	for l := first; l < end; l++ {
+		if n.down[l] {
+			continue
+		}
+		n.down[l] = true
+		for _, m := range n.w.machines {
+			m.cut(l)
+		}
+		n.w.after(n.w.upTo(20*time.Second), func() { n.down[l] = false })
 	}
-	n.w.after(n.w.upTo(20*time.Second), n.heal)
 }
 
-func (n *network) heal() { n.down = false }
+func (n *network) heal() { clear(n.down) }
 
-// send carries a message to deliver, or loses, doubles or delays it. A message that is under way when the network goes
+// send carries a message over a link to deliver, or loses, doubles or delays it. A message that is under way when the link goes
 // down is lost.
-func (n *network) send(message []byte, deliver func([]byte)) {
+func (n *network) send(l int, message []byte, deliver func(l int, message []byte)) {
 	w := n.w
-	if n.down || !w.calm && w.chance(w.c.Loss) {
+	if n.down[l] || !w.calm && w.chance(w.c.Loss) {
 		return
 	}
+	n.carried[l]++
 	n.attack(message)
 	copies := 1
 	if !w.calm && w.chance(w.c.Duplication) {
@@ -50,8 +59,8 @@ func (n *network) send(message []byte, deliver func([]byte)) {
 	for range copies {
 		m := slices.Clone(message)
 		w.after(w.upTo(w.c.Delay), func() {
-			if !n.down {
-				deliver(m)
+			if !n.down[l] {
+				deliver(l, m)
 			}
 		})
 	}
@@ -87,6 +96,10 @@ func (n *network) attack(message []byte) {
 		if w.rng.IntN(2) == 0 {
 			deliver = to.receive
 		}
-		w.after(w.upTo(w.c.Delay), func() { deliver(m) })
+		l := 0
+		if len(n.down) > 1 {
+			l = w.rng.IntN(len(n.down))
+		}
+		w.after(w.upTo(w.c.Delay), func() { deliver(l, m) })
 	}
 }

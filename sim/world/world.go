@@ -25,7 +25,9 @@ type Config struct {
 	// field "id" of type uint64 that no other record of the same machine has, unless their layout has no such field.
 	Components func(rng *rand.Rand, nextID func() uint64) []fulmar.Component
 
-	// The network.
+	// The network. Links is how many ways a machine has to the ground, most preferred first; each breaks on its own, and at times all do.
+	// Default 1.
+	Links             int
 	Loss, Duplication float64
 	Delay             time.Duration // each message takes 1 ms to this long; more than a few ms reorders. Default 20 ms
 	// Keys are what machines and ground seal with; see NewKeys. Nil: in the clear.
@@ -77,6 +79,9 @@ type World struct {
 	shared   string // to be removed
 }
 
+// Carried returns how many messages went over each link, both ways together.
+func (w *World) Carried() []uint64 { return w.net.carried }
+
 // New makes a world and starts what is in it.
 func New(c Config) (*World, error) {
 	if c.Machines <= 0 {
@@ -86,7 +91,7 @@ func New(c Config) (*World, error) {
 		c.Delay = 20 * time.Millisecond
 	}
 	w := &World{c: c, rng: rand.New(rand.NewPCG(c.Seed, 0x66756c6d6172)), logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
-	w.net.w = w
+	w.net.w, w.net.down, w.net.carried = w, make([]bool, max(1, c.Links)), make([]uint64, max(1, c.Links))
 	if c.Shared == "" {
 		if err := w.makeShared(); err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/fulmar-io/fulmar/courier/spool"
 	"github.com/fulmar-io/fulmar/internal/extent"
 	"github.com/fulmar-io/fulmar/sim/world"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
 var (
@@ -141,6 +143,13 @@ func chaos(seed uint64) world.Config {
 		c.ClockJumps = time.Duration(maybe(0.8, 30) * float64(time.Second))
 		c.ColdClocks = rng.IntN(2) == 0
 	}
+	if rng.IntN(3) == 0 { // two links, the second not for everything
+		c.Links = 2
+		if rng.IntN(2) == 0 {
+			c.Delivery.Links = make([]delivery.Link, 2)
+			c.Delivery.Links[1].Never[packet.Bulk.Index()] = true
+		}
+	}
 	if rng.IntN(6) == 0 { // nothing is ever well for long
 		c.DiskFaults = time.Duration(4+rng.IntN(10)) * time.Second
 		c.Kills, c.PowerCuts, c.GroundDie = c.Kills/3, c.PowerCuts/2, c.GroundDie/2
@@ -187,6 +196,11 @@ func TestEveryRecordIsAccountedFor(t *testing.T) {
 		first, last = *oneSeed, *oneSeed
 	}
 	extent.Covered(t, last-first+1, "worlds")
+	t.Cleanup(func() {
+		if t.Logf("%d messages over second links", second.Load()); last-first > 20 && second.Load() == 0 {
+			t.Error("no second link was ever used")
+		}
+	})
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
@@ -236,6 +250,9 @@ func TestASeedIsOneWorld(t *testing.T) {
 	}
 }
 
+// second counts what went over the second links of all worlds that have one.
+var second atomic.Uint64
+
 func live(c world.Config, d time.Duration) (err error) {
 	w, err := world.New(c)
 	if err != nil {
@@ -247,6 +264,9 @@ func live(c world.Config, d time.Duration) (err error) {
 	}
 	if err := w.Settle(time.Hour); err != nil {
 		return err
+	}
+	if carried := w.Carried(); len(carried) > 1 {
+		second.Add(carried[1])
 	}
 	return w.Judge()
 }
