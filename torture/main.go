@@ -40,7 +40,11 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(append(rows(), fuzz), flags.Args())
+	planted, err := bugsIn(bugDir)
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(append(rows(), fuzz, planting(planted)), flags.Args())
 	if err != nil {
 		return err
 	}
@@ -70,8 +74,11 @@ func run(ctx context.Context, args []string) error {
 	return err
 }
 
+// bugDir is where the patches are.
+var bugDir = filepath.Join("torture", "bugs")
+
 func runBugs(ctx context.Context, names []string) error {
-	all, err := bugsIn(filepath.Join("torture", "bugs"))
+	all, err := bugsIn(bugDir)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type part struct {
 	args      []string // more that the test is given
 	chunk     uint64   // how many cases are done at a time: about a minute's worth
 	fuzz      bool     // it is a fuzz target, and cases are seconds
+	bug       *bug     // to be planted; then there is no test of its own
 	// want is what is to be covered, by the unit that the test counts in. Without any, the test is all there is, and is run once.
 	want map[string]uint64
 }
@@ -103,6 +104,15 @@ func fuzzing() (row, error) {
 		return r, fmt.Errorf("torture: fuzz targets: %w", err)
 	}
 	return r, nil
+}
+
+// planting is a row of the planted bugs, each of which must be caught.
+func planting(bugs []bug) row {
+	r := row{name: "bugs", what: "planted bugs, each of which a test must catch"}
+	for i := range bugs {
+		r.parts = append(r.parts, part{pkg: bugDir, test: bugs[i].name, bug: &bugs[i]})
+	}
+	return r
 }
 
 const fuzzSeconds = "seconds of fuzzing"

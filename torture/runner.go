@@ -89,8 +89,11 @@ func (r *runner) chunk(ctx context.Context, of *row, p *part) error {
 
 // test runs a part's test, whose binary is made once.
 func (r *runner) test(ctx context.Context, p *part, env []string) (v *verdict, again string) {
-	if p.fuzz {
+	switch {
+	case p.fuzz:
 		return fuzz(ctx, p)
+	case p.bug != nil:
+		return plantOne(ctx, p.bug)
 	}
 	args := append([]string{"-test.run", "^" + p.test + "$", "-test.v", "-test.timeout", limit.String()}, p.args...)
 	again = strings.TrimSpace(strings.Join(env, " ") + " go test " + p.pkg + " -count=1 -timeout " + limit.String() + " -run '^" + p.test + "$' " + strings.Join(p.args, " "))
@@ -99,6 +102,21 @@ func (r *runner) test(ctx context.Context, p *part, env []string) (v *verdict, a
 		return &verdict{err: err}, again
 	}
 	return runTests(ctx, p.pkg, env, binary, args...), again
+}
+
+// plantOne plants one bug.
+func plantOne(ctx context.Context, b *bug) (v *verdict, again string) {
+	begun := time.Now()
+	var out strings.Builder
+	caught, err := plantAll(ctx, ".", &out, []bug{*b})
+	v = &verdict{covered: make(map[string]uint64), took: time.Since(begun), output: out.String(), err: err}
+	if caught == 1 {
+		v.passed = []string{b.name}
+		v.covered["bug caught"] = 1
+	} else if err == nil {
+		v.failed = []string{b.name}
+	}
+	return v, "go run ./torture -bugs " + b.name
 }
 
 // fuzz fuzzes a target for a chunk of seconds.
