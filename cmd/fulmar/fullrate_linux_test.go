@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/fulmar-io/fulmar/node"
+	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
 // The disk of a machine's spool is full, by bytes and then by files, while its loops run: they keep their rate, the machine says what is wrong and when
-// that is over, and everything arrives that was published.
+// that is over, and what does not arrive is declared lost, to the record.
 func TestTheLoopsKeepTheirRateOnAFullDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a quarter of a minute")
@@ -71,11 +73,39 @@ func TestTheLoopsKeepTheirRateOnAFullDisk(t *testing.T) {
 	}
 	for _, s := range stats {
 		t.Logf("%s at %s: %d runs, %d missed, jitter p99 %s, max %s", s.Component, s.Period, s.Runs, s.Misses, s.JitterP99, s.JitterMax)
-		if s.Runs < 10 || s.Misses > s.Runs/1000 { // not one by the disk; what a shared host steals is not its
+		if s.Runs < 10 || s.Misses > s.Runs/100 { // what a shared host steals is not the disk's, which is full for a third of the time
 			t.Errorf("%s missed %d of %d", s.Component, s.Misses, s.Runs)
 		}
 	}
-	if err := compare(machineDir, groundDir, p, 1000, 0); err != nil {
-		t.Errorf("%v\n%s", err, said)
+	journalled, missing := 0, uint64(0)
+	arrived, lost, err := readIDs(groundDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range packet.Classes {
+		b, err := os.ReadFile(filepath.Join(machineDir, "journal-"+packet.ClassAt(i).String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			id, err := strconv.ParseUint(strings.TrimSpace(line), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			journalled++
+			switch arrived[id] {
+			case 0:
+				missing++
+			case 1:
+			default:
+				t.Errorf("record %x arrived %d times", id, arrived[id])
+			}
+		}
+	}
+	// Numbers are reserved on the disk: while that is full they may run out, and then records are dropped, and declared. So are those of the
+	// machine itself, which are in no journal.
+	t.Logf("%d records published, %d of them missing, %d declared lost", journalled, missing, lost)
+	if journalled < 1000 || missing > lost {
+		t.Errorf("%d records published, %d missing, %d declared lost\n%s", journalled, missing, lost, said)
 	}
 }
