@@ -67,17 +67,19 @@ func TestTheLoopsKeepTheirRateOnAFullDisk(t *testing.T) {
 		t.Fatalf("%v\n%s", err, said)
 	}
 	g.stop(t)
-	var stats []node.TaskStats
-	if err := json.Unmarshal([]byte(p.figures.String()), &stats); err != nil {
-		t.Fatal(err)
+	rates(t, p.figures.String())
+	journalled, missing, lost := arrivals(t, machineDir, groundDir)
+	// Numbers are reserved on the disk: while that is full they may run out, and then records are dropped, and declared. So are those of the
+	// machine itself, which are in no journal.
+	t.Logf("%d records published, %d of them missing, %d declared lost", journalled, missing, lost)
+	if journalled < 1000 || missing > lost {
+		t.Errorf("%d records published, %d missing, %d declared lost\n%s", journalled, missing, lost, said)
 	}
-	for _, s := range stats {
-		t.Logf("%s at %s: %d runs, %d missed, jitter p99 %s, max %s", s.Component, s.Period, s.Runs, s.Misses, s.JitterP99, s.JitterMax)
-		if s.Runs < 10 || s.Misses > s.Runs/100 { // what a shared host steals is not the disk's, which is full for a third of the time
-			t.Errorf("%s missed %d of %d", s.Component, s.Misses, s.Runs)
-		}
-	}
-	journalled, missing := 0, uint64(0)
+}
+
+// arrivals counts what is in the machine's journals, how much of it is not at the ground, and what was declared lost.
+func arrivals(t *testing.T, machineDir, groundDir string) (journalled int, missing, lost uint64) {
+	t.Helper()
 	arrived, lost, err := readIDs(groundDir)
 	if err != nil {
 		t.Fatal(err)
@@ -102,10 +104,20 @@ func TestTheLoopsKeepTheirRateOnAFullDisk(t *testing.T) {
 			}
 		}
 	}
-	// Numbers are reserved on the disk: while that is full they may run out, and then records are dropped, and declared. So are those of the
-	// machine itself, which are in no journal.
-	t.Logf("%d records published, %d of them missing, %d declared lost", journalled, missing, lost)
-	if journalled < 1000 || missing > lost {
-		t.Errorf("%d records published, %d missing, %d declared lost\n%s", journalled, missing, lost, said)
+	return journalled, missing, lost
+}
+
+// rates demands of a machine's figures that its loops ran on time.
+func rates(t *testing.T, figures string) {
+	t.Helper()
+	var stats []node.TaskStats
+	if err := json.Unmarshal([]byte(figures), &stats); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range stats {
+		t.Logf("%s at %s: %d runs, %d missed, jitter p99 %s, max %s", s.Component, s.Period, s.Runs, s.Misses, s.JitterP99, s.JitterMax)
+		if s.Runs < 10 || s.Misses > s.Runs/100 { // what a shared host steals is not the disk's, which is full for a third of the time
+			t.Errorf("%s missed %d of %d", s.Component, s.Misses, s.Runs)
+		}
 	}
 }

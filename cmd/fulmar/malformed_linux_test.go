@@ -262,14 +262,7 @@ func TestServersOutliveMalformedInput(t *testing.T) {
 	}
 	overMQTT.speaks(t)
 	overNATS.speaks(t)
-	for what, ground := range map[string]*runningGround{"the ground": g, "the ground at the serial line": serial} {
-		mib := residentMiB(t, ground.cmd.Process.Pid)
-		t.Logf("%s has %d MiB resident after %d inputs", what, mib, end-first)
-		if mib > 400 {
-			t.Errorf("%s has %d MiB resident", what, mib)
-		}
-		ground.stop(t)
-	}
+	ends(t, map[string]*runningGround{"the ground": g, "the ground at the serial line": serial}, end-first)
 	extent.Covered(t, end-first, "malformed inputs to running servers")
 }
 
@@ -286,4 +279,17 @@ func residentMiB(t *testing.T, pid int) int {
 		t.Fatal(err)
 	}
 	return kib >> 10
+}
+
+// ends stops grounds after so many inputs, of which they are to have kept nothing.
+func ends(t *testing.T, grounds map[string]*runningGround, inputs uint64) {
+	t.Helper()
+	for what, ground := range grounds {
+		mib := residentMiB(t, ground.cmd.Process.Pid)
+		t.Logf("%s has %d MiB resident after %d inputs", what, mib, inputs)
+		if mib > 400 {
+			t.Errorf("%s has %d MiB resident", what, mib)
+		}
+		ground.stop(t)
+	}
 }
