@@ -153,7 +153,7 @@ func (r *rig) damage() {
 	for _, f := range files {
 		name := "frames/" + f.Name
 		b := r.disk.File(name)
-		head := []byte{'F', 'U', 'L', 'M', 1} // of a frame of version 1, see package frame
+		head := []byte{'F', 'U', 'L', 'M', frame.Version}
 		for at := bytes.Index(b, head); at >= 0; {
 			if seen++; seen == 2 {
 				if err := r.disk.FlipBit(name, int64(at+40)*8); err != nil {

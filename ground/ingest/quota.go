@@ -68,6 +68,9 @@ func (b *bucket) take(now int64, n, rate float64, burst time.Duration) time.Dura
 	return time.Duration((n - b.level) / rate * float64(time.Second))
 }
 
+// giveBack gives back what was taken for nothing.
+func (b *bucket) giveBack(n float64) { b.level += n }
+
 // withinRates reports whether a frame is within its device's rates, be it new or not. Otherwise the device is asked to wait.
 func (m *Machine) withinRates(now int64, d *device, h frame.Header, size int) bool {
 	q := m.o.Quota

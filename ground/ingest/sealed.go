@@ -108,12 +108,16 @@ func (in *Intake) unseal(now int64, device string, message []byte) (content []by
 
 // opened takes the opening of a session.
 func (in *Intake) opened(now int64, device string, message []byte) {
-	if !in.sealed.sessions.Knows(message) && !in.sealed.mayOpen(now, device) {
+	known := in.sealed.sessions.Knows(message)
+	if !known && !in.sealed.mayOpen(now, device) {
 		in.drop(device, OverQuota, errors.New("ingest: it opens sessions too often"))
 		return
 	}
 	isNew, err := in.sealed.sessions.Accept(device, message)
 	if err != nil {
+		if !known { // else who forges some keeps the device from opening its own
+			in.sealed.openings[device].giveBack(1)
+		}
 		in.drop(device, Forged, err)
 		return
 	}
