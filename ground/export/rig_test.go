@@ -21,6 +21,7 @@ import (
 	"github.com/fulmar-io/fulmar/recording/mcap"
 	"github.com/fulmar-io/fulmar/recording/mcap/records"
 	"github.com/fulmar-io/fulmar/telemetry"
+	"github.com/fulmar-io/fulmar/telemetry/frame"
 	"github.com/fulmar-io/fulmar/telemetry/packet"
 )
 
