@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"golang.org/x/sys/unix"
 
 	"github.com/fulmar-io/fulmar/internal/extent"
@@ -102,6 +105,40 @@ func httpInput(rng *rand.Rand) []byte {
 		"GET /metrics HTTP/1.0\r\nX: " + strings.Repeat("y", 1<<rng.IntN(21)) + "\r\n\r\n",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04\x00\x00\x00\x00\x00",
 	}[rng.IntN(8)])
+}
+
+// grpcInput is a connection of HTTP/2 with a stream, or what would be one.
+func grpcInput(rng *rand.Rand) []byte {
+	var b, block bytes.Buffer
+	b.WriteString(http2.ClientPreface)
+	f := http2.NewFramer(&b, nil)
+	f.AllowIllegalWrites = true
+	h := hpack.NewEncoder(&block)
+	for _, field := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/fulmar.v1.Link/Carry"}, {":authority", "x"},
+		{"content-type", "application/grpc"}, {"te", "trailers"}, {"fulmar-device", "broken"}} {
+		if rng.IntN(20) > 0 {
+			_ = h.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}) // to memory, as all here
+		}
+	}
+	_ = f.WriteSettings()
+	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: rng.IntN(10) > 0})
+	for range rng.IntN(5) {
+		switch rng.IntN(6) {
+		case 0:
+			_ = f.WriteData(1, false, append(binary.BigEndian.AppendUint32([]byte{0}, 12), "no message.."...))
+		case 1:
+			_ = f.WriteData(1, false, binary.BigEndian.AppendUint32([]byte{0}, 1<<30)) // a gigabyte follows
+		case 2:
+			_ = f.WriteData(uint32(rng.IntN(5)), true, make([]byte, rng.IntN(16<<10)))
+		case 3:
+			_ = f.WriteWindowUpdate(uint32(rng.IntN(3)), uint32(rng.IntN(1<<31)))
+		case 4:
+			_ = f.WriteRSTStream(1, http2.ErrCodeCancel)
+		default:
+			_ = f.WriteRawFrame(http2.FrameType(rng.IntN(12)), http2.Flags(rng.IntN(256)), uint32(rng.IntN(4)), make([]byte, rng.IntN(100)))
+		}
+	}
+	return b.Bytes()
 }
 
 // throw opens a connection, writes, listens for a moment, and goes.
@@ -217,10 +254,10 @@ func (n *neighbour) speaks(t *testing.T) {
 // Whatever comes to the ground's open ports, and over a serial line: it goes on, within its memory, and serves those who behave.
 func TestServersOutliveMalformedInput(t *testing.T) {
 	first, end := extent.Of(t, 300)
-	natsAt := freePort(t)
-	g := startGround(t, t.TempDir(), "--nats", natsAt)
+	natsAt, grpcAt := freePort(t), freePort(t)
+	g := startGround(t, t.TempDir(), "--nats", natsAt, "--grpc", grpcAt)
 	page, mqttAt := strings.TrimPrefix(g.url, "http://"), strings.TrimPrefix(g.mqtt, "mqtt://")
-	overMQTT, overNATS := newNeighbour(t, g.mqtt, "over-mqtt"), newNeighbour(t, "nats://"+natsAt, "over-nats")
+	neighbours := []*neighbour{newNeighbour(t, g.mqtt, "over-mqtt"), newNeighbour(t, "nats://"+natsAt, "over-nats"), newNeighbour(t, "grpc://"+grpcAt, "over-grpc")}
 	broken := newNeighbour(t, g.mqtt, "broken") // connected well, and says what is none
 	wire, port := terminal(t)
 	serial := startGround(t, t.TempDir(), "--broker", "serial://"+port)
@@ -229,7 +266,7 @@ func TestServersOutliveMalformedInput(t *testing.T) {
 	for i := first; i < end; i++ {
 		rng := rand.New(rand.NewPCG(i, 17))
 		var err error
-		switch i % 5 {
+		switch i % 6 {
 		case 0:
 			err = throw(rng, mqttAt, mangle(rng, mqttInput(rng)))
 		case 1:
@@ -237,6 +274,8 @@ func TestServersOutliveMalformedInput(t *testing.T) {
 		case 2:
 			err = throw(rng, page, mangle(rng, httpInput(rng)))
 		case 3:
+			err = throw(rng, grpcAt, mangle(rng, grpcInput(rng)))
+		case 4:
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			m := mangle(rng, good)
 			err = broken.c.Send(ctx, m[:min(len(m), 100_000)])
@@ -251,8 +290,9 @@ func TestServersOutliveMalformedInput(t *testing.T) {
 			t.Fatalf("case %d: %v", i, err)
 		}
 		if i%25 == 24 {
-			overMQTT.speaks(t)
-			overNATS.speaks(t)
+			for _, n := range neighbours {
+				n.speaks(t)
+			}
 			for _, ground := range []*runningGround{g, serial} {
 				if code, body := ground.get(t, "/healthz"); code != 200 {
 					t.Fatalf("case %d: healthy: %d %s", i, code, body)
@@ -260,8 +300,9 @@ func TestServersOutliveMalformedInput(t *testing.T) {
 			}
 		}
 	}
-	overMQTT.speaks(t)
-	overNATS.speaks(t)
+	for _, n := range neighbours {
+		n.speaks(t)
+	}
 	ends(t, map[string]*runningGround{"the ground": g, "the ground at the serial line": serial}, end-first)
 	extent.Covered(t, end-first, "malformed inputs to running servers")
 }
