@@ -73,7 +73,7 @@ func rows() []row {
 			{pkg: "./ground/store", test: "TestEveryPageOfTheIndexMayBeDamaged"},
 			{pkg: "./ground/store", test: "TestAnyBitOfAnIndexMayFlip", chunk: 2000, want: map[string]uint64{"flipped bits of an index": all}},
 		}},
-		{"servers", "malformed MQTT, NATS, serial and HTTP input to running servers, with neighbours that must be served", []part{
+		{"servers", "malformed MQTT, NATS, gRPC, serial and HTTP input to running servers, with neighbours that must be served", []part{
 			{pkg: "./cmd/fulmar", test: "TestServersOutliveMalformedInput", chunk: 1000, want: map[string]uint64{"malformed inputs to running servers": 3000}},
 		}},
 	}
