@@ -182,7 +182,8 @@ func TestHalvesAreKilled(t *testing.T) {
 	}
 	for _, s := range stats {
 		t.Logf("the courier killed %d times: %s at %s: %d runs, %d missed, jitter p99 %s, max %s", kills, s.Component, s.Period, s.Runs, s.Misses, s.JitterP99, s.JitterMax)
-		if s.Misses > s.Runs/1000 { // not one by the kills; what a shared host steals is not theirs
+		// A kill that delayed the loops would do so most times. What a shared host steals meanwhile, some loops in a thousand, is not theirs.
+		if s.Misses > kills/3 {
 			t.Errorf("%s missed %d of %d", s.Component, s.Misses, s.Runs)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // Failure is what a step does instead of its work.
 type Failure struct {
-	At  time.Duration // in the first step that begins after it
+	At  time.Duration // since the component's first step; in the first step that begins after it
 	How func() error
 }
 
@@ -22,14 +22,19 @@ type saboteur struct {
 
 // plan is shared by all lives of a component.
 type plan struct {
-	mu       sync.Mutex // guards failures: a step that hangs may still be there when the next life begins
+	mu       sync.Mutex // guards what follows: a step that hangs may still be there when the next life begins
+	begun    bool
+	first    time.Duration // when the first step was
 	failures []Failure
 }
 
 func (p *plan) due(now time.Duration) func() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.failures) == 0 || now <= p.failures[0].At {
+	if !p.begun {
+		p.begun, p.first = true, now
+	}
+	if len(p.failures) == 0 || now-p.first <= p.failures[0].At {
 		return nil
 	}
 	how := p.failures[0].How
