@@ -131,7 +131,7 @@ func grpcInput(rng *rand.Rand) []byte {
 		case 2:
 			_ = f.WriteData(uint32(rng.IntN(5)), true, make([]byte, rng.IntN(16<<10)))
 		case 3:
-			_ = f.WriteWindowUpdate(uint32(rng.IntN(3)), uint32(rng.IntN(1<<31)))
+			_ = f.WriteWindowUpdate(uint32(rng.IntN(3)), rng.Uint32()>>1)
 		case 4:
 			_ = f.WriteRSTStream(1, http2.ErrCodeCancel)
 		default:

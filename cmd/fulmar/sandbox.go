@@ -30,7 +30,7 @@ func (m *machineFile) restrict(courier bool) (string, error) {
 	if o.Lacks != "" {
 		slog.Warn("this process keeps rights that it does not need", "lacking", o.Lacks, "restricted", o.String())
 	} else {
-		slog.Info("this process has given up what it does not need", "restricted", o.String())
+		slog.Info("this process has given up what it does not need", "restricted", o.String(), "more for components", "sandbox.read and sandbox.write in the machine's file")
 	}
 	return o.String(), nil
 }
@@ -39,8 +39,8 @@ func (m *machineFile) restrict(courier bool) (string, error) {
 func (m *machineFile) courierNeeds() sandbox.Needs {
 	s := &m.settings
 	n := sandbox.Needs{
-		Read:    slices.Concat([]string{s.IdentityDir(), "/proc/self", "/usr/share/zoneinfo"}, resolving),
-		Write:   []string{s.Data, node.SharedFolder()},
+		Read:    slices.Concat([]string{"/proc/self", "/usr/share/zoneinfo"}, resolving),
+		Write:   []string{s.Data, s.IdentityDir(), node.SharedFolder()}, // what is trusted comes over the links
 		Devices: []string{os.DevNull},
 		Ports:   []uint16{53}, // of names, where an answer is long
 		Alone:   true,

@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/fulmar-io/fulmar/node"
 )
 
 // processes are a machine's, as the ground tells of them.
@@ -127,5 +130,14 @@ func TestTheSandboxCanBeLeftOut(t *testing.T) {
 	p := child("fulmar", "run", file, "--data", filepath.Join(dir, "data"), "--for", "100ms")
 	if err := p.cmd.Run(); err != nil || strings.Count(p.out.String(), "sandbox.off is set") != 2 {
 		t.Errorf("%v\n%s", err, p.out.String())
+	}
+}
+
+// An identity may be anywhere: what the fleet trusts comes over the links, and is kept there.
+func TestARestrictedCourierHalfLearnsTrust(t *testing.T) {
+	m := machineFile{settings: node.DefaultSettings()}
+	m.settings.Identity = "/elsewhere/identity"
+	if n := m.courierNeeds(); !slices.Contains(n.Write, "/elsewhere/identity") {
+		t.Errorf("%+v", n)
 	}
 }
