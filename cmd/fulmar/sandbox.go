@@ -75,7 +75,7 @@ func (m *machineFile) controlNeeds() sandbox.Needs {
 	n.Read = append(n.Read, m.settings.Sandbox.Read...)
 	n.Write = append(n.Write, m.settings.Sandbox.Write...)
 	n.Devices = append(n.Devices, "/dev/cpu_dma_latency")
-	n.Execute = []string{ownProgram()}
+	n.Execute = append(sandbox.Libraries(ownProgram()), ownProgram())
 	if m.usesHardware() { // whose devices come and go
 		n.Devices = append(n.Devices, "/dev")
 		n.Write = append(n.Write, "/sys/class", "/sys/bus", "/sys/devices")

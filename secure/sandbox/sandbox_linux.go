@@ -22,7 +22,7 @@ const (
 	read    = landlock.AccessFSSet(ll.AccessFSReadFile | ll.AccessFSReadDir)
 	write   = read | ll.AccessFSWriteFile | ll.AccessFSTruncate | ll.AccessFSRemoveDir | ll.AccessFSRemoveFile | ll.AccessFSMakeDir | ll.AccessFSMakeReg | ll.AccessFSMakeSock | ll.AccessFSMakeFifo | ll.AccessFSMakeSym | ll.AccessFSRefer
 	devices = read | ll.AccessFSWriteFile | ll.AccessFSTruncate | ll.AccessFSIoctlDev
-	execute = landlock.AccessFSSet(ll.AccessFSReadFile | ll.AccessFSExecute)
+	execute = landlock.AccessFSSet(ll.AccessFSReadFile | ll.AccessFSReadDir | ll.AccessFSExecute)
 	ofFiles = landlock.AccessFSSet(ll.AccessFSReadFile | ll.AccessFSWriteFile | ll.AccessFSTruncate | ll.AccessFSIoctlDev | ll.AccessFSExecute) // what a file can have, that is no folder
 )
 

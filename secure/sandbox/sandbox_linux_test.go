@@ -222,8 +222,8 @@ func TestWhatIsNotNeededIsGone(t *testing.T) {
 // What a control half is left with: it starts the other half, and that one uses the network.
 func TestWhatIsNeededStays(t *testing.T) {
 	r := attempt(t, func(p *plan) {
-		p.Needs = sandbox.Needs{Read: []string{p.Dir + "/readable/file", "/lib", "/lib64", "/usr", "/etc"}, Write: []string{p.Dir + "/writable", p.Dir + "/hidden"},
-			Devices: []string{"/dev/null"}, Execute: []string{p.Program, "/lib", "/lib64", "/usr/lib"}, Families: []int{unix.AF_PACKET}}
+		p.Needs = sandbox.Needs{Read: []string{p.Dir + "/readable/file"}, Write: []string{p.Dir + "/writable", p.Dir + "/hidden"},
+			Devices: []string{"/dev/null"}, Execute: append(sandbox.Libraries(p.Program), p.Program), Families: []int{unix.AF_PACKET}}
 	})
 	if r.Obtained.Lacks != "" {
 		t.Skipf("this host does not have all of it: %s", r.Obtained.Lacks)
