@@ -134,7 +134,7 @@ func TestTheSandboxCanBeLeftOut(t *testing.T) {
 }
 
 // An identity may be anywhere: what the fleet trusts comes over the links, and is kept there.
-func TestARestrictedCourierHalfLearnsTrust(t *testing.T) {
+func TestARestrictedCourierHalfMayWriteItsIdentity(t *testing.T) {
 	m := machineFile{settings: node.DefaultSettings()}
 	m.settings.Identity = "/elsewhere/identity"
 	if n := m.courierNeeds(); !slices.Contains(n.Write, "/elsewhere/identity") {

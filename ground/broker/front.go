@@ -18,7 +18,7 @@ import (
 type front struct {
 	open  bool // nobody is a stranger: for the bench
 	doors []*admission.Door
-	log   *slog.Logger
+	log   *admission.Log
 	ended sync.WaitGroup
 	done  context.Context
 	stop  func()
@@ -26,18 +26,17 @@ type front struct {
 	mu    sync.Mutex      // guards what follows
 	ways  map[string]*way // by the address that the server sees
 	links map[io.Closer]struct{}
-	spoke time.Time // of strangers, to the log
 }
 
 // way is a connection that the front passes on.
 type way struct {
 	*admission.Visitor
-	device string    // empty until it is known; of a bench always
-	until  time.Time // then its bytes are read again
+	device string // empty until it is known; of a bench always
+	hold   admission.Hold
 }
 
 func newFront(open bool, log *slog.Logger) *front {
-	f := &front{open: open, log: log, ways: make(map[string]*way), links: make(map[io.Closer]struct{})}
+	f := &front{open: open, log: &admission.Log{Logger: log}, ways: make(map[string]*way), links: make(map[io.Closer]struct{})}
 	f.done, f.stop = context.WithCancel(context.Background())
 	return f
 }
@@ -64,7 +63,7 @@ func (f *front) serve(d *admission.Door, to string) {
 				return
 			}
 			if err != nil { // as when there are no descriptors left
-				f.tell("no connection can be taken", "error", err)
+				f.log.Tell("broker: no connection can be taken", "error", err)
 				select {
 				case <-time.After(100 * time.Millisecond):
 					continue
@@ -84,7 +83,7 @@ func (f *front) pass(v *admission.Visitor, to string) {
 	s, err := (&net.Dialer{}).DialContext(f.done, "tcp", to)
 	if err != nil {
 		if f.done.Err() == nil {
-			f.tell("the server takes no connection", "error", err)
+			f.log.Tell("broker: the server takes no connection", "error", err)
 		}
 		return
 	}
@@ -103,7 +102,7 @@ func (f *front) pass(v *admission.Visitor, to string) {
 		_ = v.Close()
 	}()
 	if err := f.upwards(s, w); errors.Is(err, admission.ErrTooMuch) {
-		f.tell("connection cut", "from", v.RemoteAddr().String(), "error", err)
+		f.log.Tell("broker: connection cut", "from", v.RemoteAddr().String(), "error", err)
 	}
 	_ = s.Close()
 	both.Wait()
@@ -130,25 +129,8 @@ func (f *front) upwards(s net.Conn, w *way) error {
 		if _, err := io.CopyN(s, w.Conn, upwardsAtOnce); err != nil {
 			return err
 		}
-		if err := f.held(w); err != nil {
+		if err := w.hold.Wait(f.done); err != nil {
 			return err
-		}
-	}
-}
-
-// held waits as long as a way is held.
-func (f *front) held(w *way) error {
-	for {
-		f.mu.Lock()
-		wait := time.Until(w.until)
-		f.mu.Unlock()
-		if wait <= 0 {
-			return nil
-		}
-		select {
-		case <-time.After(wait):
-		case <-f.done.Done():
-			return net.ErrClosed
 		}
 	}
 }
@@ -157,10 +139,9 @@ func (f *front) held(w *way) error {
 func (f *front) hold(device string, d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	until := time.Now().Add(d)
 	for _, w := range f.ways {
-		if w.device == device && w.until.Before(until) {
-			w.until = until
+		if w.device == device {
+			w.hold.For(d)
 		}
 	}
 }
@@ -214,14 +195,4 @@ func (f *front) close() {
 	}
 	f.mu.Unlock()
 	f.ended.Wait()
-}
-
-// tell logs what strangers do, a second's first only: one that does nothing else would fill a disk.
-func (f *front) tell(text string, args ...any) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if now := time.Now(); now.Sub(f.spoke) >= time.Second {
-		f.spoke = now
-		f.log.Warn("broker: "+text, args...)
-	}
 }

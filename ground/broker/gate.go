@@ -71,7 +71,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 		err = errors.New("another client id than the device's own: with it, it could cut the connection of another")
 	}
 	if err != nil {
-		g.front.tell("connection refused", "from", v.RemoteAddr().String(), "error", err)
+		g.front.log.Tell("broker: connection refused", "from", v.RemoteAddr().String(), "error", err)
 		return false
 	}
 	if !g.front.admit(v, p.Name) {

@@ -50,7 +50,6 @@ func (t *turns) put(a arrival) (dropped string) {
 	l := t.lines[a.Device]
 	if l == nil {
 		l = &line{device: a.Device}
-		t.lines[a.Device] = l
 	}
 	if len(l.waiting) > 0 && l.bytes+size > t.share {
 		return a.Device
@@ -69,6 +68,7 @@ func (t *turns) put(a arrival) (dropped string) {
 		dropped = longest.device
 	}
 	if len(l.waiting) == 0 {
+		t.lines[a.Device] = l
 		t.order = append(t.order, l)
 	}
 	l.waiting = append(l.waiting, a)

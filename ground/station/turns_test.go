@@ -36,6 +36,14 @@ func TestADeviceWaitsForOneMessageOfEachOther(t *testing.T) {
 	}
 }
 
+// Of a device whose only message is dropped nothing is left.
+func TestADroppedMessageLeavesNoLine(t *testing.T) {
+	q := newTurns(100, 100)
+	if q.put(message("a", 0, 1000)) != "a" || len(q.lines) != 0 || q.count() != 0 {
+		t.Errorf("%d lines, %d messages", len(q.lines), q.count())
+	}
+}
+
 // Each device's messages come out in order, none is lost of which nobody was told, and what waits has its bounds: of each device, and of
 // all, where the one with most pays.
 func TestTurns(t *testing.T) {

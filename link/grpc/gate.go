@@ -2,7 +2,6 @@ package grpc
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -30,19 +29,16 @@ type gate struct {
 	keys    *identity.Keyring // nil: anybody, in the clear
 	silence time.Duration
 	most    int // connections
-	log     *slog.Logger
+	log     *admission.Log
 
 	mu     sync.Mutex // guards what follows
 	guests map[string][]*visitor
 	inside int  // guests
 	closed bool // nobody is let in any more
-
-	talk  sync.Mutex // guards spoke
-	spoke time.Time  // of visitors, to the log, last
 }
 
 func newGate(l net.Listener, o Options, silence time.Duration) *gate {
-	g := &gate{Door: admission.New(l, o.Strangers), TransportCredentials: insecure.NewCredentials(), keys: o.Keys, silence: silence, log: o.Logger,
+	g := &gate{Door: admission.New(l, o.Strangers), TransportCredentials: insecure.NewCredentials(), keys: o.Keys, silence: silence, log: &admission.Log{Logger: o.Logger},
 		most: perDevice * o.Machines, guests: make(map[string][]*visitor)}
 	if o.Keys != nil {
 		g.TransportCredentials = credentials.NewTLS(o.Keys.ServerTLS(identity.Device))
@@ -77,7 +73,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		if !full {
 			return &visitor{Visitor: c.(*admission.Visitor), g: g}, nil
 		}
-		g.tell("connection refused: there are too many", "from", c.RemoteAddr().String())
+		g.log.Tell("grpc: connection refused: there are too many", "from", c.RemoteAddr().String())
 		_ = c.Close() // nothing was sent
 	}
 }
@@ -126,7 +122,7 @@ func (g *gate) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, er
 		err = g.admit(v, info)
 	}
 	if err != nil {
-		g.tell("connection refused", "from", v.RemoteAddr().String(), "error", err)
+		g.log.Tell("grpc: connection refused", "from", v.RemoteAddr().String(), "error", err)
 		return nil, nil, err
 	}
 	return guestConn{Steady: pipe.NewSteady(c, g.silence), v: v}, guest{AuthInfo: info, v: v}, nil
@@ -207,14 +203,4 @@ func (g *gate) visitors(meant func(*visitor) bool) (list []*visitor) {
 		}
 	}
 	return list
-}
-
-// tell logs what visitors do, a second's first only: one that does nothing else would fill a disk.
-func (g *gate) tell(text string, args ...any) {
-	g.talk.Lock()
-	defer g.talk.Unlock()
-	if now := time.Now(); now.Sub(g.spoke) >= time.Second {
-		g.spoke = now
-		g.log.Warn("grpc: "+text, args...)
-	}
 }

@@ -115,7 +115,7 @@ type machine struct {
 	share   *semaphore.Weighted // of the inbox
 	now     *stream             // nil while it has none
 	holders int                 // streams and messages
-	until   time.Time           // then it is read again
+	hold    admission.Hold      // of what it sends
 }
 
 // arrival is a message in the inbox.
@@ -285,7 +285,7 @@ func (r *Receiver) read(ss grpc.ServerStream, s *stream) error {
 		if err != nil {
 			return err
 		}
-		if err := r.held(ss.Context(), s); err != nil {
+		if err := s.of.hold.Wait(ss.Context()); err != nil {
 			return err
 		}
 		w := weight(message)
@@ -380,23 +380,6 @@ func (r *Receiver) Hold(device string, d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m := r.machines[device]; m != nil {
-		m.until = time.Now().Add(d)
-	}
-}
-
-// held waits as long as a stream's machine is held.
-func (r *Receiver) held(ctx context.Context, s *stream) error {
-	for {
-		r.mu.Lock()
-		wait := time.Until(s.of.until)
-		r.mu.Unlock()
-		if wait <= 0 {
-			return nil
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		m.hold.For(d)
 	}
 }

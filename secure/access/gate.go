@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/fulmar-io/fulmar/secure/admission"
 )
 
 // Why somebody is not let in.
@@ -259,7 +261,7 @@ func (g *Gate) tellUse() {
 // SignIn lets a person in, who comes from an address, and returns the secret of the session. Its error is ErrRefused, ErrBusy, ErrNobody, a
 // *WaitError or a *DamagedError.
 func (g *Gate) SignIn(ctx context.Context, name, password string, from netip.Addr) (secret string, grant Grant, err error) {
-	address := addressKey(from)
+	address := admission.Network(from).String()
 	g.mu.Lock()
 	book, damage := g.book, g.damage
 	switch {

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"net/netip"
 	"time"
 )
 
@@ -57,17 +56,6 @@ func (l *limiter) wait(b *bucket, now time.Time) time.Duration {
 		return time.Duration(missing * float64(l.recover))
 	}
 	return 0
-}
-
-// addressKey is what of an address its owner has for sure: of IPv6 a network of 64 bits.
-func addressKey(a netip.Addr) string {
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return a.String()
 }
 
 // attempt takes one attempt of an address, and of an account unless the address is known for it. wait is 0 if it may be made.

@@ -178,17 +178,23 @@ func (d *Door) source(from netip.Prefix, now time.Time) *source {
 	return s
 }
 
-// origin is what of an address its owner has for sure: of IPv6 a network of 64 bits.
+// origin is the network that a connection comes from.
 func origin(a net.Addr) netip.Prefix {
 	p, err := netip.ParseAddrPort(a.String())
 	if err != nil {
 		return netip.Prefix{} // what has no address, as a socket of unix, comes from one place
 	}
-	ip, bits := p.Addr().Unmap().WithZone(""), 32
-	if ip.Is6() {
+	return Network(p.Addr())
+}
+
+// Network is what of an address its owner has for sure: of IPv6 a network of 64 bits.
+func Network(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := a.BitLen()
+	if a.Is6() {
 		bits = 64
 	}
-	return netip.PrefixFrom(ip, bits).Masked()
+	return netip.PrefixFrom(a, bits).Masked()
 }
 
 // drop takes a visitor from the strangers, and reports whether it was one. Locked.
